@@ -1,0 +1,51 @@
+// Reading and writing files. Every write is atomic: a temporary file in the same folder, fsync, rename
+// over the target, fsync of the folder; so a reader sees the old bytes or the new ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace dlm {
+
+namespace fs = std::filesystem;
+
+// The whole file. Throws Error(kIo) when it cannot be read or is larger than max_bytes.
+std::string read_file(const fs::path& path, size_t max_bytes = size_t{1} << 30);
+
+// Replaces the file at `path` (its folder must exist). Keeps the mode of an existing file, else 0644.
+// Throws Error(kIo), for a full disk with a hint; the old file is then untouched.
+void write_file_atomic(const fs::path& path, std::string_view bytes);
+
+// fsync of one file's data, and of a folder's entries. Throws Error(kIo).
+void sync_file(const fs::path& path);
+void sync_folder(const fs::path& path);
+
+// Creates a folder and its missing parents, each made durable. Throws Error(kIo).
+void make_folders(const fs::path& path);
+
+// Free bytes of the file system that holds `path` (or its nearest existing parent).
+uint64_t free_disk_bytes(const fs::path& path);
+
+// A file mapped read-only; the bytes stay valid as long as any copy of the pointer lives.
+class MappedFile {
+ public:
+  // Throws Error(kIo). An empty file gives an empty span.
+  static std::shared_ptr<const MappedFile> open(const fs::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  const std::byte* data_;
+  size_t size_;
+};
+
+}  // namespace dlm
