@@ -1,5 +1,5 @@
-// Reading and writing files. Every write is atomic: a temporary file in the same folder, fsync, rename
-// over the target, fsync of the folder; so a reader sees the old bytes or the new ones.
+// Reading and writing files. Every write is atomic: a temporary file in the same folder, fsync,
+// rename over the target, fsync of the folder; so a reader sees the old bytes or the new ones.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,35 @@ namespace fs = std::filesystem;
 // The whole file. Throws Error(kIo) when it cannot be read or is larger than max_bytes.
 std::string read_file(const fs::path& path, size_t max_bytes = size_t{1} << 30);
 
-// Replaces the file at `path` (its folder must exist). Keeps the mode of an existing file, else 0644.
-// Throws Error(kIo), for a full disk with a hint; the old file is then untouched.
+// Replaces the file at `path` (its folder must exist). Keeps the mode of an existing file, else
+// 0644. Throws Error(kIo), for a full disk with a hint; the old file is then untouched.
 void write_file_atomic(const fs::path& path, std::string_view bytes);
+
+// The same for bytes that arrive in pieces. What was not committed is removed by the destructor.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const fs::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  fs::path target_;
+  fs::path temporary_;
+  int descriptor_ = -1;
+};
+
+// Removes temporary files of atomic writes in `folder` whose process is gone; returns how many.
+size_t remove_stale_temporaries(const fs::path& folder);
+
+// Renames within one file system and makes both folders durable. Throws Error(kIo).
+void move_path(const fs::path& from, const fs::path& to);
+// Removes a file or a folder with all that is in it, without following links; absent is fine.
+void remove_path(const fs::path& path);
 
 // fsync of one file's data, and of a folder's entries. Throws Error(kIo).
 void sync_file(const fs::path& path);

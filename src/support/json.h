@@ -1,8 +1,9 @@
-// JSON values as an ordered tree. Parsing is nlohmann's SAX parser behind a depth and size limit (its
-// own DOM recurses without bound); objects keep the order of the file, so that what we write has the
-// order that each format asks for. Integers stay exact in 64 bits.
+// JSON values as an ordered tree. Parsing is nlohmann's SAX parser behind a depth and size limit
+// (its own DOM recurses without bound); objects keep the order of the file, so that what we write
+// has the order that each format asks for. Integers stay exact in 64 bits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -76,7 +77,8 @@ class Json {
 struct JsonLimits {
   size_t max_bytes = size_t{256} << 20;
   int max_depth = 128;
-  bool allow_nan_words = false;  // Python's NaN, Infinity and -Infinity, read as null
+  size_t max_values = size_t{8} << 20;  // a value takes about 100 bytes of memory
+  bool allow_nan_words = false;         // Python's NaN, Infinity and -Infinity, read as null
 };
 
 // Throws Error(kFormat) with line and column, and `path` as the place.
