@@ -320,17 +320,18 @@ Place place_of(std::string_view text, size_t offset, std::string_view path) {
   return place;
 }
 
-// nlohmann's message without its prefix up to the position, and cut where the offending token is
-// long.
+// nlohmann's message without its prefix up to the position and without the text that it read last,
+// which can be long and is easier to see at the place itself.
 std::string short_reason(const std::string& message) {
   const size_t column = message.find(", column ");
-  const size_t colon = column == std::string::npos ? message.find(']') : message.find(": ", column);
+  const size_t colon = message.find(column == std::string::npos ? "] " : ": ",
+                                    column == std::string::npos ? 0 : column);
   std::string reason = colon == std::string::npos ? message : message.substr(colon + 2);
-  constexpr size_t kLongest = 160;
-  if (reason.size() > kLongest) {
-    size_t cut = kLongest;
-    while (cut > 0 && (static_cast<unsigned char>(reason[cut]) & 0xC0) == 0x80) --cut;
-    reason = reason.substr(0, cut) + "…";
+  const size_t read = reason.find("; last read: '");
+  if (read != std::string::npos) {
+    const size_t expected = reason.rfind("'; expected ");
+    const std::string rest = expected == std::string::npos ? "" : reason.substr(expected + 1);
+    reason = reason.substr(0, read) + rest;
   }
   return reason;
 }

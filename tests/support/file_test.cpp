@@ -1,0 +1,188 @@
+// Files: what atomic means when a step fails, what is left behind, and messages that say what to
+// do.
+#include "support/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "support/error.h"
+#include "support/file_faults.h"
+#include "temporary_folder.h"
+
+namespace dlm {
+namespace {
+
+template <typename Call>
+std::string fault(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+    return error.message() + (error.hint().empty() ? "" : " | " + error.hint());
+  }
+  return "no error";
+}
+
+size_t num_entries(const fs::path& folder) {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder)) ++count;
+  return count;
+}
+
+TEST(File, WritesAndReadsBack) {
+  const TemporaryFolder folder;
+  const std::string bytes("a\0b\r\n", 5);
+  write_file_atomic(folder / "x", bytes);
+  EXPECT_EQ(read_file(folder / "x"), bytes);
+  EXPECT_EQ(num_entries(folder.path()), 1u);
+}
+
+TEST(File, NewFilesAreReadableByOthersAndOldModesStay) {
+  const TemporaryFolder folder;
+  const mode_t old_mask = ::umask(022);
+  write_file_atomic(folder / "new", "1");
+  write_file_atomic(folder / "old", "1");
+  ::chmod((folder / "old").c_str(), 0600);
+  write_file_atomic(folder / "old", "2");
+  ::umask(old_mask);
+  struct stat status {};
+  ::stat((folder / "new").c_str(), &status);
+  EXPECT_EQ(status.st_mode & 07777, 0644u);
+  ::stat((folder / "old").c_str(), &status);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+}
+
+TEST(File, ReplacesTheTargetOfALink) {
+  const TemporaryFolder folder;
+  write_file_atomic(folder / "real", "1");
+  fs::create_symlink("real", folder / "link");
+  write_file_atomic(folder / "link", "2");
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_EQ(read_file(folder / "real"), "2");
+}
+
+TEST(File, LeavesTheOldBytesAndNothingElseWhenAnyStepFails) {
+  for (FileStep failing :
+       {FileStep::kCreate, FileStep::kWrite, FileStep::kSync, FileStep::kRename}) {
+    const TemporaryFolder folder;
+    write_file_atomic(folder / "x", "old");
+    {
+      const ScopedFileFault disk(
+          [&](FileStep step, const fs::path&) { return step == failing ? ENOSPC : 0; });
+      EXPECT_EQ(
+          fault([&] { write_file_atomic(folder / "x", "new"); }),
+          "cannot write the file: No space left on device | the disk is full: free some space "
+          "and run the command again; nothing was changed");
+    }
+    EXPECT_EQ(read_file(folder / "x"), "old");
+    EXPECT_EQ(num_entries(folder.path()), 1u);
+  }
+}
+
+TEST(File, SyncsTheFileBeforeTheRenameAndTheFolderAfterIt) {
+  const TemporaryFolder folder;
+  std::vector<FileStep> steps;
+  {
+    const ScopedFileFault recorder([&](FileStep step, const fs::path&) {
+      steps.push_back(step);
+      return 0;
+    });
+    write_file_atomic(folder / "x", "1");
+  }
+  EXPECT_EQ(steps, (std::vector<FileStep>{FileStep::kCreate, FileStep::kWrite, FileStep::kSync,
+                                          FileStep::kRename, FileStep::kSyncFolder}));
+}
+
+TEST(File, AnAtomicFileThatIsNotCommittedLeavesNothing) {
+  const TemporaryFolder folder;
+  {
+    AtomicFile file(folder / "x");
+    file.write("half");
+    EXPECT_EQ(num_entries(folder.path()), 1u);
+  }
+  EXPECT_EQ(num_entries(folder.path()), 0u);
+}
+
+TEST(File, SaysWhatIsMissing) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(fault([&] { read_file(folder / "none"); }),
+            "cannot read the file: No such file or directory | check the path");
+  EXPECT_EQ(fault([&] { read_file(folder.path()); }), "cannot read the file: Is a directory");
+  EXPECT_EQ(fault([&] { write_file_atomic(folder / "none" / "x", ""); }),
+            "cannot write the file: No such file or directory | check the path");
+  EXPECT_EQ(fault([&] { MappedFile::open(folder / "none"); }),
+            "cannot read the file: No such file or directory | check the path");
+  EXPECT_EQ(fault([&] { write_file_atomic(folder.path(), ""); }),
+            "cannot write the file: Is a directory");
+}
+
+TEST(File, RefusesFilesLargerThanAsked) {
+  const TemporaryFolder folder;
+  write_file_atomic(folder / "x", "12345");
+  EXPECT_EQ(read_file(folder / "x", 5), "12345");
+  EXPECT_EQ(fault([&] { read_file(folder / "x", 4); }), "the file is larger than 4 bytes");
+}
+
+TEST(File, MapsFilesAndKeepsTheBytesAfterRemoval) {
+  const TemporaryFolder folder;
+  write_file_atomic(folder / "x", "mapped");
+  write_file_atomic(folder / "empty", "");
+  const auto file = MappedFile::open(folder / "x");
+  remove_path(folder / "x");
+  ASSERT_EQ(file->bytes().size(), 6u);
+  EXPECT_EQ(std::to_integer<char>(file->bytes()[0]), 'm');
+  EXPECT_TRUE(MappedFile::open(folder / "empty")->bytes().empty());
+}
+
+TEST(File, MakesAllMissingFoldersDurable) {
+  const TemporaryFolder folder;
+  std::vector<std::string> synced;
+  {
+    const ScopedFileFault recorder([&](FileStep step, const fs::path& path) {
+      if (step == FileStep::kSyncFolder) synced.push_back(path.filename().string());
+      return 0;
+    });
+    make_folders(folder / "a" / "b");
+    make_folders(folder / "a" / "b");
+  }
+  EXPECT_TRUE(fs::is_directory(folder / "a" / "b"));
+  EXPECT_EQ(synced, (std::vector<std::string>{folder.path().filename().string(), "a"}));
+}
+
+TEST(File, RemovesTemporariesOfDeadProcessesOnly) {
+  const TemporaryFolder folder;
+  const std::string own = std::to_string(::getpid());
+  const char* gone = "x.json.tmp.999999999.0123abcd";
+  const std::string kept[] = {"x.json.tmp." + own + ".0123abcd", "x.json.tmp.999999999.0123abc",
+                              "x.json.tmp.999999999.0123ABCD", "x.json.tmp.12x.0123abcd", "x.json"};
+  write_file_atomic(folder / gone, "");
+  for (const std::string& name : kept) write_file_atomic(folder / name, "");
+  EXPECT_EQ(remove_stale_temporaries(folder.path()), 1u);
+  EXPECT_FALSE(fs::exists(folder / gone));
+  for (const std::string& name : kept) EXPECT_TRUE(fs::exists(folder / name)) << name;
+}
+
+TEST(File, RemovesFoldersWithoutFollowingLinks) {
+  const TemporaryFolder folder;
+  make_folders(folder / "keep");
+  write_file_atomic(folder / "keep" / "x", "1");
+  make_folders(folder / "drop");
+  fs::create_directory_symlink(folder / "keep", folder / "drop" / "link");
+  remove_path(folder / "drop");
+  remove_path(folder / "drop");
+  EXPECT_FALSE(fs::exists(folder / "drop"));
+  EXPECT_TRUE(fs::exists(folder / "keep" / "x"));
+}
+
+TEST(File, MeasuresFreeSpaceOfPathsThatDoNotExistYet) {
+  const TemporaryFolder folder;
+  EXPECT_GT(free_disk_bytes(folder / "not" / "yet"), 0u);
+}
+
+}  // namespace
+}  // namespace dlm
