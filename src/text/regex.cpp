@@ -1,5 +1,6 @@
 // Regex on PCRE2. The two dialects differ in few letters that matter here: \s must be Unicode's
-// White_Space (PCRE2 adds U+180E) and \h is a hexadecimal digit in Oniguruma.
+// White_Space (PCRE2 adds U+180E), \w has marks and connectors, \h is a hexadecimal digit in
+// Oniguruma.
 #include "text/regex.h"
 
 #include "support/error.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr uint32_t kMatchLimit = 100'000'000;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 constexpr size_t kMaxPatternBytes = 64 * 1024;
+constexpr const char* kWordProperties = "\\p{L}\\p{M}\\p{Nd}\\p{Pc}";
 
 std::string to_pcre2(std::string_view pattern) {
   std::string out;
@@ -32,6 +34,10 @@ std::string to_pcre2(std::string_view pattern) {
         out += "\\P{White_Space}";
       } else if (letter == 'h') {
         out += in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
+      } else if (letter == 'w') {
+        out += in_class ? kWordProperties : "[" + std::string(kWordProperties) + "]";
+      } else if (letter == 'W' && !in_class) {
+        out += "[^" + std::string(kWordProperties) + "]";
       } else {
         out += c;
         out += letter;

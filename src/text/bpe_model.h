@@ -1,0 +1,94 @@
+// The BPE model of a tokenizer.json: vocabulary, merges, and the ids of one word. It refuses files
+// whose merges or ids do not fit together, and models other than BPE; it does not split texts into
+// words.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "support/json.h"
+#include "text/pair_map.h"
+#include "text/word_cache.h"
+
+namespace dlm {
+
+class BpeModel {
+ public:
+  // `words_are_bytes`: words come as raw bytes and are read through the byte alphabet.
+  // Throws Error(kFormat).
+  static BpeModel from_json(const Json& model, bool words_are_bytes);
+
+  // Appends the ids of one word of valid UTF-8, which is not empty. A character that is in no token
+  // becomes the unknown token, or its bytes' tokens, or nothing, as the file says.
+  void tokenize(std::string_view word, std::vector<int32_t>& out) const;
+  // The same, but no id in `blocked` (indexed by id) comes out; only the unknown token still may.
+  void tokenize_without(const std::vector<bool>& blocked, std::string_view word,
+                        std::vector<int32_t>& out) const;
+
+  std::optional<int32_t> token_id(std::string_view token) const;
+  // Null when no token has this id.
+  const std::string* token(int32_t id) const;
+  // One more than the largest id.
+  size_t id_limit() const { return tokens_.size(); }
+  size_t num_tokens() const { return ids_.size(); }
+
+ private:
+  struct Merge {
+    uint32_t rank;
+    int32_t result;
+  };
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  using Blocked = const std::vector<bool>*;
+
+  void read_vocab(const Json& vocab);
+  void read_merges(const Json& merges);
+  void add_merge(uint32_t rank, const std::string& left, const std::string& right);
+  void index_bytes();
+  void index_neighbours();
+  std::optional<int32_t> whole_word(std::string_view word) const;
+  void tokenize_part(std::string_view part, Blocked blocked, std::vector<int32_t>& out) const;
+  void initial_symbols(std::string_view part, Blocked blocked, std::vector<int32_t>& out) const;
+  bool append_byte_tokens(std::string_view character, std::vector<int32_t>& out) const;
+  size_t next_safe_cut(std::string_view word, size_t from) const;
+  const Merge* find_merge(int32_t left, int32_t right, Blocked blocked) const;
+  size_t merge_short(int32_t* symbols, size_t count, Blocked blocked) const;
+  size_t merge_long(std::vector<int32_t>& symbols, size_t begin, Blocked blocked) const;
+
+  std::vector<std::string> tokens_;  // by id; "" where has_token_ is false
+  std::vector<bool> has_token_;
+  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;
+  PairMap merge_index_;  // pair of ids -> index into merges_
+  std::vector<Merge> merges_;
+
+  std::optional<int32_t> unknown_;
+  bool fuse_unknown_ = false;
+  bool byte_fallback_ = false;
+  bool ignore_merges_ = false;
+  std::string continuing_prefix_;
+  std::string word_suffix_;
+  std::array<int32_t, 256> byte_tokens_{};  // ids of <0x00> to <0xFF>, -1 where missing
+
+  bool words_are_bytes_ = false;
+  std::array<int32_t, 256> byte_symbols_{};  // ids of the byte alphabet's characters, or -1
+
+  // Tokens that stand for something else than their spelling: <0x00> to <0xFF>, the unknown token.
+  std::vector<bool> is_stand_in_;
+  bool merges_stand_ins_ = false;
+  // Pairs of characters that stand side by side in some token. Between two other characters nothing
+  // can merge, so long words without a pre-tokenizer are cut there. Empty where that is not exact:
+  // when a merge takes a stand-in, or characters are decorated.
+  PairMap neighbours_;
+
+  std::unique_ptr<WordCache> cache_;
+};
+
+}  // namespace dlm

@@ -1,0 +1,158 @@
+// Normalizers. Normal forms come from utf8proc; texts that cannot change skip it.
+#include "text/normalizer.h"
+
+#include <utf8proc.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "support/error.h"
+#include "support/text.h"
+#include "text/fields.h"
+
+namespace dlm {
+
+namespace {
+
+constexpr int kMaxDepth = 8;
+constexpr size_t kMaxSteps = 64;
+
+// Characters below U+0300 are stable under NFC, ASCII under every form. U+0300 begins with 0xCC.
+bool is_stable(std::string_view text, unsigned char first_unstable_byte) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) >= first_unstable_byte) return false;
+  }
+  return true;
+}
+
+std::string normal_form(std::string_view text, int options) {
+  utf8proc_uint8_t* result = nullptr;
+  const utf8proc_ssize_t length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &result,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | options));
+  const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(result, std::free);
+  if (length < 0) {
+    throw Error(ErrorKind::kEncoding,
+                std::string("the text cannot be normalized: ") + utf8proc_errmsg(length),
+                "convert the text to UTF-8");
+  }
+  return std::string(reinterpret_cast<const char*>(result), static_cast<size_t>(length));
+}
+
+std::string_view strip(std::string_view text, bool left, bool right) {
+  const std::string_view both = trim(text);
+  const size_t begin = left ? static_cast<size_t>(both.data() - text.data()) : 0;
+  const size_t end =
+      right ? static_cast<size_t>(both.data() - text.data()) + both.size() : text.size();
+  return both.empty() ? (left || right ? std::string_view{} : text)
+                      : text.substr(begin, end - begin);
+}
+
+}  // namespace
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  out.reserve(text.size());
+  size_t done = 0;
+  for (size_t at = text.find(from); at != std::string_view::npos; at = text.find(from, done)) {
+    out += text.substr(done, at - done);
+    out += to;
+    done = at + from.size();
+  }
+  out += text.substr(done);
+  return out;
+}
+
+std::string replace_matches(const Regex& regex, std::string_view text, std::string_view to) {
+  std::string out;
+  size_t done = 0;
+  Regex::Walk walk(regex, text);
+  while (const auto match = walk.next()) {
+    out += text.substr(done, match->begin - done);
+    out += to;
+    done = match->end;
+  }
+  out += text.substr(done);
+  return out;
+}
+
+Normalizer Normalizer::from_json(const Json& json) {
+  Normalizer normalizer;
+  if (!json.is_null()) normalizer.add(json, "normalizer", 0);
+  return normalizer;
+}
+
+void Normalizer::add(const Json& json, const std::string& where, int depth) {
+  if (depth > kMaxDepth || steps_.size() >= kMaxSteps) bad_tokenizer(where + " nests too deeply");
+  const std::string type = type_field(json, where);
+  if (type == "Sequence") {
+    for (const Json& item : array_field(json, "normalizers", where)) {
+      add(item, where + ".normalizers", depth + 1);
+    }
+  } else if (type == "NFC") {
+    steps_.push_back({Kind::kNfc, {}, {}, {}});
+  } else if (type == "NFD") {
+    steps_.push_back({Kind::kNfd, {}, {}, {}});
+  } else if (type == "NFKC") {
+    steps_.push_back({Kind::kNfkc, {}, {}, {}});
+  } else if (type == "NFKD") {
+    steps_.push_back({Kind::kNfkd, {}, {}, {}});
+  } else if (type == "Prepend") {
+    steps_.push_back({Kind::kPrepend, {}, string_field(json, "prepend", where), {}});
+  } else if (type == "Replace") {
+    const PatternField pattern = pattern_field(json, where);
+    const std::string to = string_field(json, "content", where);
+    if (pattern.text.empty()) bad_tokenizer(where + ".pattern is empty");
+    if (pattern.is_regex) {
+      steps_.push_back({Kind::kReplaceRegex, {}, to, Regex::compile(pattern.text)});
+    } else {
+      steps_.push_back({Kind::kReplace, pattern.text, to, {}});
+    }
+  } else if (type == "Strip") {
+    steps_.push_back({Kind::kStrip,
+                      {},
+                      {},
+                      {},
+                      bool_field_or(json, "strip_left", where, true),
+                      bool_field_or(json, "strip_right", where, true)});
+  } else {
+    bad_tokenizer(where + " has the type \"" + type + "\", which is not supported");
+  }
+}
+
+std::string Normalizer::apply(std::string_view text) const {
+  const size_t limit = text.size() * 16 + 1024;
+  std::string out(text);
+  for (const Step& step : steps_) {
+    out = apply_step(step, std::move(out));
+    if (out.size() > limit) {
+      bad_tokenizer("the normalizer makes the text more than 16 times as long");
+    }
+  }
+  return out;
+}
+
+std::string Normalizer::apply_step(const Step& step, std::string text) {
+  switch (step.kind) {
+    case Kind::kNfc:
+      return is_stable(text, 0xCC) ? text : normal_form(text, UTF8PROC_COMPOSE);
+    case Kind::kNfd:
+      return is_stable(text, 0x80) ? text : normal_form(text, UTF8PROC_DECOMPOSE);
+    case Kind::kNfkc:
+      return is_stable(text, 0x80) ? text : normal_form(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
+    case Kind::kNfkd:
+      return is_stable(text, 0x80) ? text : normal_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+    case Kind::kPrepend:
+      return text.empty() ? text : step.to + text;
+    case Kind::kReplace:
+      return replace_all(text, step.from, step.to);
+    case Kind::kReplaceRegex:
+      return replace_matches(*step.regex, text, step.to);
+    case Kind::kStrip:
+      return std::string(strip(text, step.strip_left, step.strip_right));
+  }
+  return text;
+}
+
+}  // namespace dlm
