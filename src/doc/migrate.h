@@ -1,0 +1,17 @@
+// Lifts the frontmatter of an older document to the current schema, in memory. It never writes a
+// file; the document keeps its version until somebody rewrites it.
+#pragma once
+
+#include "doc/warning.h"
+#include "doc/yaml.h"
+
+namespace dlm {
+
+inline constexpr int kCurrentSchemaVersion = 15;
+
+// Reads dlm_version (a document without one has version 1), applies the steps that lie between it
+// and the current version, and returns the version that the document was written in. Throws
+// Error(kParse) for a version that is no integer, below 1, or newer than this program.
+int migrate_frontmatter(YamlTree& tree, WarningSink& warnings);
+
+}  // namespace dlm

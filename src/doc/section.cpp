@@ -1,0 +1,37 @@
+// Section ids: the first 16 hex digits of a SHA-256. Old stores hold them, so the hashed bytes are
+// fixed.
+#include "doc/section.h"
+
+#include "support/hash.h"
+#include "support/text.h"
+
+namespace dlm {
+
+const char* section_type_word(SectionType type) {
+  switch (type) {
+    case SectionType::kProse:
+      return "prose";
+    case SectionType::kInstruction:
+      return "instruction";
+    case SectionType::kPreference:
+      return "preference";
+    case SectionType::kImage:
+      return "image";
+    case SectionType::kAudio:
+      break;
+  }
+  return "audio";
+}
+
+std::string section_id(const Section& section) {
+  std::string bytes = std::string(section_type_word(section.type)) + "\n";
+  if (section.is_media()) {
+    bytes += section.media_path;
+    if (section.media_blob_sha) bytes += "\n" + *section.media_blob_sha;
+  } else {
+    bytes += normalize_newlines(section.content);
+  }
+  return sha256_hex(bytes).substr(0, 16);
+}
+
+}  // namespace dlm

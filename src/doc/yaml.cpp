@@ -1,0 +1,360 @@
+// Composes a YAML tree from libyaml's events: anchors, merge keys, duplicate keys, tags, limits.
+// The only file that includes yaml.h of libyaml.
+#include "doc/yaml.h"
+
+#include <yaml.h>
+
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "doc/python_text.h"
+#include "support/text.h"
+
+namespace dlm {
+namespace {
+
+constexpr size_t kMaxBytes = size_t{1} << 20;
+constexpr size_t kMaxDepth = 64;
+constexpr int kMaxAliases = 1000;
+constexpr uint64_t kMaxWeight = uint64_t{16} << 20;
+
+struct EventDeleter {
+  void operator()(yaml_event_t* event) const {
+    yaml_event_delete(event);
+    delete event;
+  }
+};
+using Event = std::unique_ptr<yaml_event_t, EventDeleter>;
+
+std::string_view chars(const yaml_char_t* text) {
+  return text ? std::string_view(reinterpret_cast<const char*>(text)) : std::string_view();
+}
+
+class Composer {
+ public:
+  Composer(std::string_view text, int first_line, WarningSink& warnings)
+      : first_line_(first_line), warnings_(warnings) {
+    if (!yaml_parser_initialize(&parser_)) {
+      throw Error(ErrorKind::kInternal, "the YAML parser cannot start (out of memory)");
+    }
+    for (size_t i = 0; i < text.size();
+         i += static_cast<size_t>(utf8_length(static_cast<unsigned char>(text[i])))) {
+      end_.column = text[i] == '\n' ? 0 : end_.column + 1;
+      end_.line += text[i] == '\n' ? 1 : 0;
+    }
+    yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
+                                 text.size());
+  }
+  ~Composer() { yaml_parser_delete(&parser_); }
+  Composer(const Composer&) = delete;
+  Composer& operator=(const Composer&) = delete;
+
+  YamlTree compose();
+
+ private:
+  // A collection whose end has not been seen.
+  struct Open {
+    YamlNode* node;
+    std::string anchor;
+    const YamlNode* key = nullptr;                    // of a mapping: waits for its value
+    std::unordered_map<std::string, size_t> index{};  // key text → position in entries
+    std::vector<const YamlNode*> merges{};            // values of << in order
+  };
+
+  Event next();
+  void handle(const yaml_event_t& event);
+  void open_collection(const yaml_event_t& event, YamlKind kind);
+  void close_collection();
+  void attach(const YamlNode& node);
+  void add_entry(Open& open, const YamlNode& key, const YamlNode& value);
+  void apply_merges(Open& open);
+  YamlNode& new_node(const yaml_mark_t& mark);
+  YamlNode& scalar_node(const yaml_event_t& event);
+  const YamlNode& alias_node(const yaml_event_t& event);
+  void check_tag(const yaml_event_t& event, std::string_view tag, std::string_view wanted) const;
+
+  [[noreturn]] void fail(const std::string& what, int line, int column,
+                         std::string hint = {}) const {
+    throw Error(ErrorKind::kParse, "invalid YAML: " + what, std::move(hint),
+                Place{warnings_.path(), line, column});
+  }
+  [[noreturn]] void fail(const std::string& what, const yaml_mark_t& mark,
+                         std::string hint = {}) const {
+    fail(what, file_line(mark), file_column(mark), std::move(hint));
+  }
+  int file_line(const yaml_mark_t& mark) const { return static_cast<int>(mark.line) + first_line_; }
+  static int file_column(const yaml_mark_t& mark) { return static_cast<int>(mark.column) + 1; }
+
+  yaml_parser_t parser_;
+  int first_line_;
+  yaml_mark_t end_{};  // behind the last character
+  WarningSink& warnings_;
+  YamlTree tree_;
+  std::vector<Open> stack_;
+  std::unordered_map<std::string, const YamlNode*> anchors_;  // null while its node is open
+  const YamlNode* root_ = nullptr;
+  int num_aliases_ = 0;
+};
+
+Event Composer::next() {
+  // Not yet a unique_ptr's business: libyaml leaves the event untouched when it fails.
+  auto raw = std::make_unique<yaml_event_t>();
+  if (!yaml_parser_parse(&parser_, raw.get())) {
+    std::string what = parser_.context ? std::string(parser_.context) + ": " : std::string();
+    what += parser_.problem ? parser_.problem : "it cannot be read";
+    if (parser_.error == YAML_READER_ERROR) {
+      // The reader knows an offset only; the last mark is at or shortly before it.
+      fail(what, parser_.mark, "control characters cannot stand in frontmatter");
+    }
+    // At its end libyaml counts a line that is not there.
+    const yaml_mark_t& mark = parser_.problem_mark;
+    if (mark.column == 0 && mark.line > end_.line) fail(what, end_);
+    fail(what, mark);
+  }
+  return Event(raw.release());
+}
+
+YamlTree Composer::compose() {
+  bool seen_document = false;
+  for (;;) {
+    const Event event = next();
+    switch (event->type) {
+      case YAML_STREAM_END_EVENT:
+        if (!root_) {
+          YamlNode& null = new_node(event->start_mark);
+          null.scalar.kind = YamlKind::kNull;
+          root_ = &null;
+        }
+        tree_.set_root(*root_);
+        return std::move(tree_);
+      case YAML_DOCUMENT_START_EVENT:
+        if (seen_document) {
+          fail("a second document starts here", event->start_mark,
+               "frontmatter is closed by a line of exactly three hyphens");
+        }
+        seen_document = true;
+        break;
+      default:
+        handle(*event);
+    }
+  }
+}
+
+void Composer::handle(const yaml_event_t& event) {
+  switch (event.type) {
+    case YAML_SCALAR_EVENT: {
+      const YamlNode& node = scalar_node(event);
+      if (event.data.scalar.anchor) anchors_[std::string(chars(event.data.scalar.anchor))] = &node;
+      attach(node);
+      break;
+    }
+    case YAML_ALIAS_EVENT:
+      attach(alias_node(event));
+      break;
+    case YAML_SEQUENCE_START_EVENT:
+      check_tag(event, chars(event.data.sequence_start.tag), "tag:yaml.org,2002:seq");
+      open_collection(event, YamlKind::kSequence);
+      break;
+    case YAML_MAPPING_START_EVENT:
+      check_tag(event, chars(event.data.mapping_start.tag), "tag:yaml.org,2002:map");
+      open_collection(event, YamlKind::kMapping);
+      break;
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+      close_collection();
+      break;
+    default:
+      break;  // stream start, document end
+  }
+}
+
+void Composer::check_tag(const yaml_event_t& event, std::string_view tag,
+                         std::string_view wanted) const {
+  if (tag.empty() || tag == "!" || tag == wanted) return;
+  fail("the tag " + in_quotes(tag) + " has no meaning here", event.start_mark,
+       "write the value without a tag");
+}
+
+YamlNode& Composer::new_node(const yaml_mark_t& mark) {
+  YamlNode& node = tree_.add();
+  node.line = file_line(mark);
+  node.column = file_column(mark);
+  return node;
+}
+
+YamlNode& Composer::scalar_node(const yaml_event_t& event) {
+  const auto& data = event.data.scalar;
+  YamlNode& node = new_node(event.start_mark);
+  node.text.assign(reinterpret_cast<const char*>(data.value), data.length);
+  node.is_plain = data.style == YAML_PLAIN_SCALAR_STYLE;
+  node.weight = node.text.size() + 1;
+  const std::string_view tag = chars(data.tag);
+  if (tag.empty()) {
+    if (node.is_plain) node.scalar = resolve_plain(node.text);
+    return node;
+  }
+  constexpr std::string_view kCore = "tag:yaml.org,2002:";
+  const std::string_view name =
+      tag.starts_with(kCore) ? tag.substr(kCore.size()) : std::string_view();
+  if (tag == "!" || name == "str") return node;
+  const YamlScalar resolved = resolve_plain(node.text);
+  const std::pair<std::string_view, YamlKind> kinds[] = {{"int", YamlKind::kInt},
+                                                         {"float", YamlKind::kFloat},
+                                                         {"bool", YamlKind::kBool},
+                                                         {"null", YamlKind::kNull}};
+  for (const auto& [word, kind] : kinds) {
+    if (name != word) continue;
+    if (resolved.kind == kind) {
+      node.scalar = resolved;
+      return node;
+    }
+    if (kind == YamlKind::kFloat) {
+      if (const auto number = parse_python_float(node.text)) {
+        node.scalar.kind = kind;
+        node.scalar.number = *number;
+        return node;
+      }
+    }
+    fail(in_quotes(node.text) + " is not " + kind_words(kind) + " as its tag says",
+         event.start_mark);
+  }
+  check_tag(event, tag, "");
+  return node;
+}
+
+const YamlNode& Composer::alias_node(const yaml_event_t& event) {
+  const std::string name(chars(event.data.alias.anchor));
+  if (++num_aliases_ > kMaxAliases) {
+    fail("more than 1,000 aliases", event.start_mark);
+  }
+  const auto found = anchors_.find(name);
+  if (found == anchors_.end())
+    fail("no anchor " + in_quotes(name) + " before this alias", event.start_mark);
+  if (!found->second) fail("the anchor " + in_quotes(name) + " contains itself", event.start_mark);
+  return *found->second;
+}
+
+void Composer::open_collection(const yaml_event_t& event, YamlKind kind) {
+  if (stack_.size() >= kMaxDepth) fail("more than 64 levels of nesting", event.start_mark);
+  YamlNode& node = new_node(event.start_mark);
+  node.scalar.kind = kind;
+  const yaml_char_t* anchor = kind == YamlKind::kSequence ? event.data.sequence_start.anchor
+                                                          : event.data.mapping_start.anchor;
+  if (anchor) anchors_[std::string(chars(anchor))] = nullptr;
+  stack_.push_back({&node, std::string(chars(anchor))});
+}
+
+void Composer::close_collection() {
+  Open open = std::move(stack_.back());
+  stack_.pop_back();
+  apply_merges(open);
+  if (!open.anchor.empty()) anchors_[open.anchor] = open.node;
+  attach(*open.node);
+}
+
+void Composer::attach(const YamlNode& node) {
+  if (stack_.empty()) {
+    root_ = &node;
+    return;
+  }
+  Open& open = stack_.back();
+  open.node->weight += node.weight;
+  if (open.node->weight > kMaxWeight) {
+    fail("its aliases stand for more than 16 MiB of text", open.node->line, open.node->column);
+  }
+  if (!open.node->is_mapping()) {
+    open.node->items.push_back(&node);
+  } else if (open.key) {
+    add_entry(open, *std::exchange(open.key, nullptr), node);
+  } else {
+    if (node.is_mapping() || node.kind() == YamlKind::kSequence) {
+      fail(std::string(kind_words(node.kind())) + " cannot be a key", node.line, node.column);
+    }
+    open.key = &node;
+  }
+}
+
+void Composer::add_entry(Open& open, const YamlNode& key, const YamlNode& value) {
+  if (key.is_plain && key.is_string() && key.text == "<<") {
+    open.merges.push_back(&value);
+    return;
+  }
+  // Strings and other scalars of the same text are different keys.
+  const std::string id = (key.is_string() ? "s" : "o") + key.text;
+  const auto [where, is_new] = open.index.try_emplace(id, open.node->entries.size());
+  if (is_new) {
+    open.node->entries.push_back({&key, &value});
+    return;
+  }
+  YamlNode::Entry& old = open.node->entries[where->second];
+  warnings_.add("the key " + in_quotes(key.text) + " stands twice, on lines " +
+                    std::to_string(old.key->line) + " and " + std::to_string(key.line) +
+                    "; the last one counts",
+                key.line, key.column);
+  old = {&key, &value};
+}
+
+// Merged entries come first, in their order; what the mapping itself says wins over them, and of
+// several merged mappings the earlier one.
+void Composer::apply_merges(Open& open) {
+  if (open.merges.empty()) return;
+  std::vector<const YamlNode*> sources;
+  for (const YamlNode* value : open.merges) {
+    const bool is_list = value->kind() == YamlKind::kSequence;
+    for (const YamlNode* item : is_list ? value->items : std::vector<const YamlNode*>{value}) {
+      if (!item->is_mapping()) {
+        fail(std::string("<< needs a mapping or a list of mappings, got ") +
+                 kind_words(item->kind()),
+             value->line, value->column);
+      }
+      sources.push_back(item);
+    }
+  }
+  std::vector<YamlNode::Entry> own = std::move(open.node->entries);
+  std::vector<YamlNode::Entry> all;
+  std::unordered_map<std::string, size_t> index;
+  const auto put = [&](const YamlNode::Entry& entry, bool overwrite) {
+    const std::string id = (entry.key->is_string() ? "s" : "o") + entry.key->text;
+    const auto [where, is_new] = index.try_emplace(id, all.size());
+    if (is_new) {
+      all.push_back(entry);
+    } else if (overwrite) {
+      all[where->second] = entry;
+    }
+  };
+  for (const YamlNode* source : sources) {
+    for (const YamlNode::Entry& entry : source->entries) put(entry, false);
+  }
+  for (const YamlNode::Entry& entry : own) put(entry, true);
+  open.node->entries = std::move(all);
+}
+
+}  // namespace
+
+const YamlNode* YamlNode::find(std::string_view key) const {
+  for (const Entry& entry : entries) {
+    if (entry.key->is_string() && entry.key->text == key) return entry.value;
+  }
+  return nullptr;
+}
+
+YamlTree parse_yaml(std::string_view text, int first_line, WarningSink& warnings) {
+  if (text.size() > kMaxBytes) {
+    throw Error(ErrorKind::kParse, "invalid YAML: the frontmatter is larger than 1 MiB", {},
+                Place{warnings.path(), first_line, 0});
+  }
+  if (trim(text).empty()) {
+    YamlTree tree;
+    YamlNode& root = tree.add();
+    root.scalar.kind = YamlKind::kMapping;
+    root.line = first_line;
+    tree.set_root(root);
+    return tree;
+  }
+  return Composer(text, first_line, warnings).compose();
+}
+
+}  // namespace dlm
