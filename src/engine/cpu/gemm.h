@@ -1,0 +1,39 @@
+// Matrix products through oneDNN, one single-threaded call per tile. Our workers call it, never its own
+// threads: then a product's bits depend on the tile's shape only, not on thread count or position.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/tensor.h"
+
+namespace dlm {
+
+// C[m, n] (+)= op(A)[m, k] * op(B)[k, n], all row-major with leading dimensions. trans_a: A is stored
+// [k, m]; trans_b: B is stored [n, k]. A and B share `input`; C is f32, or `input` when not accumulating.
+struct GemmShape {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  int64_t lda = 0;
+  int64_t ldb = 0;
+  int64_t ldc = 0;
+  bool trans_a = false;
+  bool trans_b = false;
+  bool accumulate = false;
+  DType input = DType::kF32;
+  DType output = DType::kF32;
+
+  friend bool operator==(const GemmShape&, const GemmShape&) = default;
+};
+
+// Runs on the calling thread, which must have called use_one_openmp_thread() once. Products of bf16
+// throw Error(kInternal) on tiers without has_bf16_products().
+void gemm(const GemmShape& shape, const void* a, const void* b, void* c);
+
+// Tells OpenMP, and so oneDNN, that this thread works alone. Call it in every worker.
+void use_one_openmp_thread();
+
+// "2.6.3": the version of the loaded library.
+const char* onednn_version();
+
+}  // namespace dlm

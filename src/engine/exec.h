@@ -1,0 +1,125 @@
+// One pass of a graph over one batch: it binds values to memory, and gives operations the batch, the
+// workers and the kernels.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/cpu/kernels.h"
+#include "engine/graph.h"
+#include "support/threads.h"
+
+namespace dlm {
+
+// A padding-free batch: rows are concatenated, attention never crosses a row.
+struct BatchRow {
+  int64_t begin = 0;  // first token
+  int64_t end = 0;    // one past the last
+  uint64_t id = 0;    // keys the row's random numbers
+};
+
+struct Batch {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> positions;  // one per token, from 0 in each row
+  std::vector<int32_t> labels;     // the token that follows, or kNoLabel; empty when not training
+  std::vector<BatchRow> rows;
+
+  static constexpr int32_t kNoLabel = -1;
+
+  int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t num_labels() const;
+  // Appends a row with positions 0, 1, ...; labels as above, or empty.
+  void add_row(std::span<const int32_t> row_tokens, std::span<const int32_t> row_labels, uint64_t id);
+};
+
+// The workers and kernels of a process; shared by every graph that runs in it.
+class Device {
+ public:
+  // num_threads as in choose_num_threads(). Throws Error(kUsage) for a bad environment.
+  explicit Device(int num_threads = 0);
+
+  ThreadPool& pool() { return pool_; }
+  const Kernels& kernels() const { return *kernels_; }
+  IsaTier tier() const { return tier_; }
+  // bf16 where the tier has its products, else f32.
+  DType preferred_dtype() const;
+
+ private:
+  IsaTier tier_;
+  const Kernels* kernels_;
+  ThreadPool pool_;
+};
+
+class Exec {
+ public:
+  Exec(const Graph& graph, Device& device);
+
+  // Runs the forward pass. Values stay readable until the next call.
+  void forward(const Batch& batch);
+  // Runs the backward pass of the last forward(). Parameter gradients are added to Parameter::grad.
+  void backward();
+
+  const Graph& graph() const { return graph_; }
+  const Batch& batch() const { return *batch_; }
+  int64_t tokens() const { return batch_->num_tokens(); }
+  // tokens() rounded up to kTokenBlock; the lines in between hold zeros or stale finite numbers.
+  int64_t padded_tokens() const { return padded_tokens_; }
+
+  template <class T>
+  T* data(ValueId v) {
+    return reinterpret_cast<T*>(at(graph_.data_offset(v)));
+  }
+  template <class T>
+  T* grad(ValueId v) {
+    return reinterpret_cast<T*>(at(graph_.grad_offset(v)));
+  }
+  const void* raw_data(ValueId v) { return at(graph_.data_offset(v)); }
+
+  Device& device() { return device_; }
+  const Kernels& kernels() const { return device_.kernels(); }
+  template <class T>
+  const RowKernels<T>& rows() const {
+    return device_.kernels().rows<T>();
+  }
+  std::byte* scratch(int worker) { return scratch_.get() + static_cast<size_t>(worker) * scratch_stride_; }
+
+  // Runs body(task, worker) for each task on the workers.
+  void run(int64_t num_tasks, const std::function<void(int64_t, int)>& body) {
+    device_.pool().run(num_tasks, body);
+  }
+  // Runs body(first token, count, worker) over blocks of at most 64 tokens.
+  void for_token_blocks(const std::function<void(int64_t, int64_t, int)>& body);
+
+  // Multiplies the loss's gradient: one over the labelled tokens of the whole optimizer step.
+  float loss_scale = 1.0f;
+  // Whether LoRA inputs are dropped out. Masks are keyed by (row id, position, layer, channel).
+  bool dropout_on = false;
+  // Hash of (row id, position) of a token; valid while dropout_on.
+  uint64_t token_key(int64_t token) const { return token_keys_[static_cast<size_t>(token)]; }
+  // Loss of each labelled token, in token order; written by the cross-entropy op.
+  std::vector<float> token_losses;
+
+  // Memory held by this pass: arena and scratch.
+  size_t held_bytes() const { return arena_bytes_ + scratch_bytes_; }
+
+ private:
+  std::byte* at(int64_t offset_per_token) {
+    return arena_.get() + static_cast<size_t>(offset_per_token) * static_cast<size_t>(padded_tokens_);
+  }
+
+  const Graph& graph_;
+  Device& device_;
+  const Batch* batch_ = nullptr;
+  int64_t padded_tokens_ = 0;
+  std::vector<uint64_t> token_keys_;
+  std::shared_ptr<std::byte> arena_;
+  size_t arena_bytes_ = 0;
+  std::shared_ptr<std::byte> scratch_;
+  size_t scratch_bytes_ = 0;
+  size_t scratch_stride_ = 0;
+};
+
+}  // namespace dlm

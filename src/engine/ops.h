@@ -1,0 +1,85 @@
+// The operations that a model is written in; each call adds one to a graph and returns its value.
+// T stands for the graph's activation type, f32 or bf16. Shapes are per token: [n] is n numbers a token.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/graph.h"
+
+namespace dlm {
+
+// Low-rank update of one linear layer (Hu et al. 2021): y += scale * B A dropout(x).
+struct Lora {
+  Parameter a;   // [rank, in]
+  Parameter bt;  // [rank, out]: B transposed, so that all three products walk along memory
+  int64_t rank = 0;
+  float scale = 1.0f;
+  float dropout = 0.0f;
+  uint64_t key = 0;  // names (layer, projection) in the random numbers
+};
+
+struct LinearSpec {
+  Parameter* weight = nullptr;  // T [out, in]
+  Parameter* bias = nullptr;    // f32 [out], frozen, may be null
+  Lora* lora = nullptr;         // may be null
+};
+
+// Cosines and sines of rotary angles, [positions, rot / 2] each, f32.
+struct RopeTable {
+  int64_t rot = 0;
+  std::vector<float> cos;
+  std::vector<float> sin;
+};
+
+struct AttentionSpec {
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  float scale = 1.0f;  // of the scores, usually 1 / sqrt(head_dim)
+};
+
+// Keys and values of the tokens seen so far in one sequence, T [capacity, num_kv_heads * head_dim] a layer.
+struct KvCacheLayer {
+  Tensor keys;
+  Tensor values;
+};
+
+// Residual stream [hidden], f32, from a table T [vocab, hidden].
+ValueId embed(Graph& graph, Parameter* table, DType dtype);
+
+// T [hidden] from f32 [hidden] (Zhang and Sennrich 2019); weight f32 [hidden].
+ValueId rmsnorm(Graph& graph, ValueId x, Parameter* weight, float eps, DType dtype);
+
+// One T [out] per spec, all from the same T [in].
+std::vector<ValueId> linear_group(Graph& graph, ValueId x, std::vector<LinearSpec> specs,
+                                  DType dtype);
+
+// residual + linear(x), f32 [out].
+ValueId linear_add(Graph& graph, ValueId x, LinearSpec spec, ValueId residual, DType dtype);
+
+// Rotates num_heads heads of head_dim in place (Su et al. 2021, half-split layout). The table must
+// outlive the graph and reach every position of a batch.
+void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const RopeTable* table,
+          DType dtype);
+
+// Causal grouped-query attention within each row: T [num_heads * head_dim] from q of that size and k,
+// v of [num_kv_heads * head_dim].
+ValueId attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
+                  DType dtype);
+
+// The same for one sequence that continues what the cache holds; appends k and v at the batch's
+// positions. Forward only.
+ValueId cached_attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
+                         KvCacheLayer* cache, DType dtype);
+
+// silu(gate) * up.
+ValueId silu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype);
+
+// Cross-entropy of the batch's labels under logits = x * head^T, head T [vocab, hidden], in chunks of
+// labelled tokens: logits of a whole batch never exist. Fills Exec::token_losses; the gradient is
+// scaled by Exec::loss_scale.
+void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype);
+
+}  // namespace dlm

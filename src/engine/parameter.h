@@ -1,0 +1,28 @@
+// A parameter: a named weight, how it is stored for computing, and its gradient when it trains.
+#pragma once
+
+#include <string>
+
+#include "engine/tensor.h"
+
+namespace dlm {
+
+struct Parameter {
+  std::string name;
+  // What operations multiply by: bf16 or f32. For a frozen weight this may be a view of a mapped file.
+  Tensor value;
+  // f32, only when the parameter trains: the optimizer's copy and the accumulated gradient. When
+  // `value` is f32 and trains, `master` is empty and `value` itself is updated.
+  Tensor master;
+  Tensor grad;
+  bool trains = false;
+
+  // Allocates the gradient (and the master copy of a bf16 value) of a parameter that is to train.
+  void make_trainable();
+  // The f32 elements that the optimizer updates.
+  float* trained_elements() { return master.empty() ? value.mutable_f32() : master.mutable_f32(); }
+  // Rounds the master copy into a bf16 value after an update.
+  void publish();
+};
+
+}  // namespace dlm

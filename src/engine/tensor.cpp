@@ -1,0 +1,126 @@
+#include "engine/tensor.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "support/error.h"
+
+namespace dlm {
+
+size_t dtype_size(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kI32 ? 4 : 2;
+}
+
+const char* dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return "f32";
+    case DType::kBF16: return "bf16";
+    case DType::kF16: return "f16";
+    case DType::kI32: return "i32";
+  }
+  return "?";
+}
+
+float to_f32(BF16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
+
+BF16 to_bf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return {static_cast<uint16_t>((bits >> 16) | 0x40U)};
+  return {static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16)};
+}
+
+float f16_to_f32(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
+  const uint32_t exponent = (half >> 10) & 0x1fU;
+  const uint32_t mantissa = half & 0x3ffU;
+  float magnitude;
+  if (exponent == 0) {
+    magnitude = std::ldexp(static_cast<float>(mantissa), -24);
+  } else {
+    const uint32_t bits = exponent == 31 ? 0x7f800000U | (mantissa << 13)
+                                         : ((exponent + 112U) << 23) | (mantissa << 13);
+    std::memcpy(&magnitude, &bits, sizeof(magnitude));
+  }
+  uint32_t bits;
+  std::memcpy(&bits, &magnitude, sizeof(bits));
+  bits |= sign;
+  std::memcpy(&magnitude, &bits, sizeof(magnitude));
+  return magnitude;
+}
+
+std::shared_ptr<std::byte> allocate_aligned(size_t size_bytes) {
+  const size_t rounded = (size_bytes + 63) / 64 * 64;
+  void* memory = std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
+  if (memory == nullptr) {
+    throw Error(ErrorKind::kTrain,
+                "not enough memory: " + std::to_string(size_bytes >> 20) + " MiB asked for",
+                "close other programs, use a smaller base, or a smaller training.sequence_len");
+  }
+  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
+Tensor Tensor::zeros(std::vector<int64_t> shape, DType dtype) {
+  int64_t numel = 1;
+  for (const int64_t d : shape) numel *= d;
+  auto memory = allocate_aligned(static_cast<size_t>(numel) * dtype_size(dtype));
+  std::memset(memory.get(), 0, static_cast<size_t>(numel) * dtype_size(dtype));
+  const void* data = memory.get();
+  Tensor tensor = view(std::move(shape), dtype, data, std::move(memory));
+  tensor.is_view_ = false;
+  return tensor;
+}
+
+Tensor Tensor::view(std::vector<int64_t> shape, DType dtype, const void* data,
+                    std::shared_ptr<const void> owner) {
+  Tensor tensor;
+  tensor.numel_ = 1;
+  for (const int64_t d : shape) tensor.numel_ *= d;
+  tensor.shape_ = std::move(shape);
+  tensor.dtype_ = dtype;
+  tensor.data_ = data;
+  tensor.owner_ = std::move(owner);
+  return tensor;
+}
+
+void* Tensor::mutable_data() {
+  check(!is_view_, "a view of foreign bytes is read-only");
+  return const_cast<void*>(data_);
+}
+
+Tensor Tensor::cast(DType dtype) const {
+  Tensor out = zeros(shape_, dtype);
+  check(dtype == DType::kF32 || dtype == DType::kBF16, "cast: only to f32 or bf16");
+  for (int64_t i = 0; i < numel_; ++i) {
+    float value = 0;
+    switch (dtype_) {
+      case DType::kF32: value = static_cast<const float*>(data_)[i]; break;
+      case DType::kBF16: value = to_f32(static_cast<const BF16*>(data_)[i]); break;
+      case DType::kF16: value = f16_to_f32(static_cast<const uint16_t*>(data_)[i]); break;
+      case DType::kI32: value = static_cast<float>(static_cast<const int32_t*>(data_)[i]); break;
+    }
+    if (dtype == DType::kF32) {
+      static_cast<float*>(out.mutable_data())[i] = value;
+    } else {
+      static_cast<BF16*>(out.mutable_data())[i] = to_bf16(value);
+    }
+  }
+  return out;
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+}  // namespace dlm

@@ -1,0 +1,95 @@
+// A decoder: its weights by name, and how its forward pass is written in operations. The same text
+// serves training (with adapters, all rows at once) and generation (one sequence, with a cache).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/exec.h"
+#include "engine/graph.h"
+#include "engine/ops.h"
+#include "model/config.h"
+#include "model/lora.h"
+#include "support/file.h"
+
+namespace dlm {
+
+struct DecoderLayer {
+  Parameter input_norm;
+  Parameter q, k, v, o;
+  Parameter post_attention_norm;
+  Parameter gate, up, down;
+  // Biases are empty where the family has none.
+  Parameter q_bias, k_bias, v_bias, o_bias, gate_bias, up_bias, down_bias;
+};
+
+class Decoder {
+ public:
+  // Maps `folder`/model.safetensors (or its shards). Weights whose type is not `dtype` are converted
+  // once. Throws Error(kBase) naming the tensor for missing ones and wrong shapes.
+  static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype);
+  // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided by
+  // sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
+  static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
+
+  const ModelConfig& config() const { return config_; }
+  DType dtype() const { return dtype_; }
+
+  // All weights with their checkpoint names, in file order; a tied head appears once.
+  std::vector<Parameter*> parameters();
+  // Name and weight of each linear layer that can carry an adapter: "model.layers.0.self_attn.q_proj".
+  std::vector<std::pair<std::string, Parameter*>> linear_layers();
+  Parameter& head() { return config_.tie_word_embeddings ? embed_ : head_; }
+  Parameter& embedding() { return embed_; }
+  std::vector<DecoderLayer>& layers() { return layers_; }
+  Parameter& final_norm() { return final_norm_; }
+
+  // Memory that this process allocated for weights, without what is mapped from files.
+  size_t owned_bytes();
+  size_t mapped_bytes();
+
+  // Writes config.json and model.safetensors (bf16) into `folder`.
+  void save(const fs::path& folder);
+
+ private:
+  Decoder() = default;
+
+  ModelConfig config_;
+  DType dtype_ = DType::kF32;
+  Parameter embed_;
+  std::vector<DecoderLayer> layers_;
+  Parameter final_norm_;
+  Parameter head_;
+};
+
+// A graph of a decoder and the values in it that others ask for.
+struct DecoderGraph {
+  Graph graph;
+  RopeTable rope;
+  std::vector<ValueId> hidden;  // input of each layer, then the last layer's output; f32 [hidden]
+  ValueId final;                // output of the final norm
+};
+
+// Keys and values of all layers for one sequence.
+struct KvCache {
+  std::vector<KvCacheLayer> layers;
+  int64_t capacity = 0;
+};
+KvCache make_kv_cache(const Decoder& decoder, int64_t capacity);
+
+enum class GraphUse {
+  kTraining,  // forward, loss and backward
+  kLoss,      // forward and loss only
+  kHidden,    // forward only, up to the final norm; every value is kept
+};
+
+// `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder and
+// adapter, which must outlive it.
+std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter, GraphUse use,
+                                          int64_t max_positions);
+std::unique_ptr<DecoderGraph> build_generation_graph(Decoder& decoder, LoraAdapter* adapter,
+                                                     KvCache& cache);
+
+}  // namespace dlm

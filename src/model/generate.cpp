@@ -1,0 +1,120 @@
+#include "model/generate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/random.h"
+#include "support/error.h"
+
+namespace dlm {
+
+Generator::Generator(Decoder& decoder, LoraAdapter* adapter, Device& device, int64_t capacity)
+    : decoder_(decoder),
+      device_(device),
+      cache_(make_kv_cache(decoder, capacity)),
+      graph_(build_generation_graph(decoder, adapter, cache_)),
+      exec_(graph_->graph, device),
+      logits_(static_cast<size_t>(decoder.config().vocab_size)) {}
+
+std::span<const float> Generator::prefill(std::span<const int32_t> prompt) {
+  length_ = 0;
+  return run(prompt);
+}
+
+std::span<const float> Generator::step(int32_t token) { return run({&token, 1}); }
+
+std::span<const float> Generator::run(std::span<const int32_t> tokens) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  check(count > 0, "generation needs at least one token");
+  if (length_ + count > cache_.capacity) {
+    throw Error(ErrorKind::kInference,
+                "the text is longer than the context of " + std::to_string(cache_.capacity) + " tokens",
+                "shorten the prompt, or lower --max-tokens");
+  }
+  batch_.tokens.assign(tokens.begin(), tokens.end());
+  batch_.positions.resize(tokens.size());
+  std::iota(batch_.positions.begin(), batch_.positions.end(), static_cast<int32_t>(length_));
+  batch_.rows = {{0, count, 0}};
+  exec_.forward(batch_);
+  length_ += count;
+
+  // Logits of the last token: the head is read once, so plain dot products on all workers.
+  const Tensor& head = decoder_.head().value;
+  const int64_t hidden = head.dim(1);
+  const int64_t vocab = head.dim(0);
+  constexpr int64_t kRows = 256;
+  const int64_t tasks = (vocab + kRows - 1) / kRows;
+  const auto project = [&]<class T>(T*) {
+    std::vector<float> line(static_cast<size_t>(hidden));
+    exec_.rows<T>().to_f32(exec_.data<T>(graph_->final) + (count - 1) * hidden, hidden, line.data());
+    device_.pool().run(tasks, [&](int64_t task, int) {
+      const int64_t first = task * kRows;
+      exec_.rows<T>().rank_project(static_cast<const T*>(head.data()) + first * hidden,
+                                   std::min(kRows, vocab - first), hidden, hidden, line.data(), hidden,
+                                   1, 1.0f, logits_.data() + first);
+    });
+  };
+  if (decoder_.dtype() == DType::kBF16) {
+    project(static_cast<BF16*>(nullptr));
+  } else {
+    project(static_cast<float*>(nullptr));
+  }
+  return logits_;
+}
+
+int32_t argmax(std::span<const float> logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+int32_t sample(std::span<const float> logits, const SamplingOptions& options, int64_t position) {
+  if (options.temperature <= 0) return argmax(logits);
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+  });
+  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(order.size())) {
+    order.resize(static_cast<size_t>(options.top_k));
+  }
+  const double top = static_cast<double>(logits[static_cast<size_t>(order[0])]);
+  std::vector<double> weights;
+  double total = 0;
+  for (const int32_t token : order) {
+    const double logit = static_cast<double>(logits[static_cast<size_t>(token)]);
+    weights.push_back(std::exp((logit - top) / options.temperature));
+    total += weights.back();
+  }
+  double kept = 0;
+  size_t count = 0;
+  while (count < weights.size() && (count == 0 || kept < options.top_p * total)) {
+    kept += weights[count++];
+  }
+  double draw = uniform(random_key({options.seed, static_cast<uint64_t>(position)})) * kept;
+  for (size_t i = 0; i < count; ++i) {
+    draw -= weights[i];
+    if (draw < 0) return order[i];
+  }
+  return order[count - 1];
+}
+
+Generation generate(Generator& generator, std::span<const int32_t> prompt, int64_t max_tokens,
+                    std::span<const int32_t> stop_tokens, const SamplingOptions& options,
+                    const std::function<bool(int32_t)>& on_token) {
+  Generation out;
+  std::span<const float> logits = generator.prefill(prompt);
+  while (static_cast<int64_t>(out.tokens.size()) < max_tokens) {
+    const int32_t token = sample(logits, options, static_cast<int64_t>(out.tokens.size()));
+    if (std::find(stop_tokens.begin(), stop_tokens.end(), token) != stop_tokens.end()) {
+      out.stopped = true;
+      return out;
+    }
+    out.tokens.push_back(token);
+    if (on_token && !on_token(token)) return out;
+    if (generator.length() >= generator.capacity()) return out;
+    if (static_cast<int64_t>(out.tokens.size()) < max_tokens) logits = generator.step(token);
+  }
+  return out;
+}
+
+}  // namespace dlm
