@@ -282,7 +282,7 @@ void MappingReader::finish() {
     if (key.is_string() && std::find(known_.begin(), known_.end(), key.text) != known_.end())
       continue;
     std::string hint;
-    if (key.text.size() < 64) {
+    if (findings_.count() == 0 && key.text.size() < 64) {  // the error shows one hint
       if (const auto nearest = nearest_word(key.text, known_)) {
         hint = "did you mean '" + *nearest + "'?";
       }

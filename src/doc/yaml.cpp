@@ -32,6 +32,11 @@ std::string_view chars(const yaml_char_t* text) {
   return text ? std::string_view(reinterpret_cast<const char*>(text)) : std::string_view();
 }
 
+// Strings and other scalars of the same text are different keys.
+std::string key_id(const YamlNode& key) {
+  return (key.is_string() ? "s" : "o") + key.text;
+}
+
 class Composer {
  public:
   Composer(std::string_view text, int first_line, WarningSink& warnings)
@@ -192,14 +197,14 @@ YamlNode& Composer::scalar_node(const yaml_event_t& event) {
   node.is_plain = data.style == YAML_PLAIN_SCALAR_STYLE;
   node.weight = node.text.size() + 1;
   const std::string_view tag = chars(data.tag);
-  if (tag.empty()) {
+  if (tag.empty() || tag == "!") {
     if (node.is_plain) node.scalar = resolve_plain(node.text);
     return node;
   }
   constexpr std::string_view kCore = "tag:yaml.org,2002:";
   const std::string_view name =
       tag.starts_with(kCore) ? tag.substr(kCore.size()) : std::string_view();
-  if (tag == "!" || name == "str") return node;
+  if (name == "str") return node;
   const YamlScalar resolved = resolve_plain(node.text);
   const std::pair<std::string_view, YamlKind> kinds[] = {{"int", YamlKind::kInt},
                                                          {"float", YamlKind::kFloat},
@@ -282,9 +287,7 @@ void Composer::add_entry(Open& open, const YamlNode& key, const YamlNode& value)
     open.merges.push_back(&value);
     return;
   }
-  // Strings and other scalars of the same text are different keys.
-  const std::string id = (key.is_string() ? "s" : "o") + key.text;
-  const auto [where, is_new] = open.index.try_emplace(id, open.node->entries.size());
+  const auto [where, is_new] = open.index.try_emplace(key_id(key), open.node->entries.size());
   if (is_new) {
     open.node->entries.push_back({&key, &value});
     return;
@@ -297,38 +300,37 @@ void Composer::add_entry(Open& open, const YamlNode& key, const YamlNode& value)
   old = {&key, &value};
 }
 
-// Merged entries come first, in their order; what the mapping itself says wins over them, and of
-// several merged mappings the earlier one.
+// Merged entries come first, in their order. Later ones win: what the mapping itself says over what
+// it merges, a later << over an earlier one; only within one list of mappings the earlier wins.
 void Composer::apply_merges(Open& open) {
   if (open.merges.empty()) return;
-  std::vector<const YamlNode*> sources;
-  for (const YamlNode* value : open.merges) {
-    const bool is_list = value->kind() == YamlKind::kSequence;
-    for (const YamlNode* item : is_list ? value->items : std::vector<const YamlNode*>{value}) {
-      if (!item->is_mapping()) {
-        fail(std::string("<< needs a mapping or a list of mappings, got ") +
-                 kind_words(item->kind()),
-             value->line, value->column);
-      }
-      sources.push_back(item);
-    }
-  }
-  std::vector<YamlNode::Entry> own = std::move(open.node->entries);
+  const std::vector<YamlNode::Entry> own = std::move(open.node->entries);
   std::vector<YamlNode::Entry> all;
   std::unordered_map<std::string, size_t> index;
-  const auto put = [&](const YamlNode::Entry& entry, bool overwrite) {
-    const std::string id = (entry.key->is_string() ? "s" : "o") + entry.key->text;
-    const auto [where, is_new] = index.try_emplace(id, all.size());
-    if (is_new) {
-      all.push_back(entry);
-    } else if (overwrite) {
-      all[where->second] = entry;
+  const auto put = [&](const std::vector<YamlNode::Entry>& entries) {
+    for (const YamlNode::Entry& entry : entries) {
+      const auto [where, is_new] = index.try_emplace(key_id(*entry.key), all.size());
+      if (is_new) {
+        all.push_back(entry);
+      } else {
+        all[where->second] = entry;
+      }
     }
   };
-  for (const YamlNode* source : sources) {
-    for (const YamlNode::Entry& entry : source->entries) put(entry, false);
+  for (const YamlNode* value : open.merges) {
+    std::vector<const YamlNode*> sources{value};
+    if (value->kind() == YamlKind::kSequence)
+      sources.assign(value->items.rbegin(), value->items.rend());
+    for (const YamlNode* source : sources) {
+      if (!source->is_mapping()) {
+        fail(std::string("<< needs a mapping or a list of mappings, got ") +
+                 kind_words(source->kind()),
+             value->line, value->column);
+      }
+      put(source->entries);
+    }
   }
-  for (const YamlNode::Entry& entry : own) put(entry, true);
+  put(own);
   open.node->entries = std::move(all);
 }
 

@@ -27,8 +27,8 @@ struct RowKernels {
   // a = silu(g) * u, and its gradients.
   void (*silu_mul)(const T* g, const T* u, int64_t n, T* a);
   void (*silu_mul_backward)(const T* da, const T* g, const T* u, int64_t n, T* dg, T* du);
-  // p[0..n) = softmax(scale * s[0..n)), p[n..padded) = 0; returns log(sum(exp(scale * s))).
-  float (*softmax)(const float* s, int64_t n, int64_t padded, float scale, T* p);
+  // p[0..n) = softmax(scale * s[0..n)), p[n..padded) = 0; returns log(sum(exp(scale * s))). Destroys s.
+  float (*softmax)(float* s, int64_t n, int64_t padded, float scale, T* p);
   // p = exp(scale * s - lse), ds = p * (dp - delta) * scale over [0, n); zero up to padded.
   void (*softmax_backward)(const float* s, const float* dp, int64_t n, int64_t padded, float scale,
                            float lse, float delta, T* p, T* ds);
@@ -38,8 +38,8 @@ struct RowKernels {
   void (*from_f32)(const float* x, int64_t n, T* y);
   void (*add_to_f32)(const T* x, int64_t n, float* y);
   // Cross-entropy of one row of logits [0, vocab): returns -log softmax[label]; when d is not null
-  // writes d = scale * (softmax - onehot(label)).
-  float (*cross_entropy)(const float* logits, int64_t vocab, int64_t label, float scale, T* d);
+  // writes d = scale * (softmax - onehot(label)). Destroys the logits.
+  float (*cross_entropy)(float* logits, int64_t vocab, int64_t label, float scale, T* d);
   // out[m, j] = scale * sum_k x[m, k] * p[j, k]: x [rows, ldx], p f32 [rank, ldp], out [rows, rank].
   void (*rank_project)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* p, int64_t ldp,
                        int64_t rank, float scale, float* out);
