@@ -11,6 +11,8 @@ namespace dlm {
 namespace {
 
 constexpr int64_t kLockVersion = 1;
+const std::string kNotValid = "lock file is not valid: ";
+constexpr const char* kHint = "pass --update-lock to write a new one";
 
 void require_one_of(const JsonFields& fields, const char* key, const std::string& value,
                     const std::vector<std::string>& allowed) {
@@ -32,16 +34,15 @@ PinnedVersions own_pinned_versions(const std::string& dlm, const std::string& on
 
 LockFile parse_lock_file(std::string_view text, const fs::path& path) {
   const Refuse refuse = [&](const std::string& reason) {
-    throw Error(ErrorKind::kStore, "lock file is not valid: " + reason,
-                "pass --update-lock to write a new one", {path.string()});
+    throw Error(ErrorKind::kStore, kNotValid + reason, kHint, {path.string()});
   };
   Json json;
   try {
     JsonLimits limits;
     limits.max_depth = 16;
-    json = parse_json(text, {}, limits);
+    json = parse_json(text, path.string(), limits);
   } catch (const Error& error) {
-    refuse(error.what());
+    throw Error(ErrorKind::kStore, kNotValid + error.message(), kHint, error.place());
   }
   JsonFields fields(json, "", refuse);
   const int64_t version = fields.integer("lock_version", 1, kLockVersion);

@@ -10,6 +10,9 @@ namespace dlm {
 namespace {
 
 constexpr int64_t kSchemaVersion = 1;
+const std::string kCorrupt = "manifest is corrupt: ";
+constexpr const char* kHint =
+    "restore manifest.json from a backup; the adapters beside it are not affected";
 
 class ManifestReader {
  public:
@@ -55,10 +58,9 @@ class ManifestReader {
     limits.max_depth = 16;
     limits.allow_nan_words = true;
     try {
-      return parse_json(text, {}, limits);
+      return parse_json(text, path_.string(), limits);
     } catch (const Error& error) {
-      refuse_(error.what());
-      throw;
+      throw Error(ErrorKind::kStore, kCorrupt + error.message(), kHint, error.place());
     }
   }
 
@@ -233,7 +235,7 @@ Manifest read_manifest(const StoreLayout& store) {
   try {
     text = read_file(store.manifest(), size_t{256} << 20);
   } catch (const Error& error) {
-    throw Error(ErrorKind::kStore, "manifest is corrupt: " + error.message(), error.hint(),
+    throw Error(ErrorKind::kStore, kCorrupt + error.message(), error.hint(),
                 {store.manifest().string()});
   }
   return parse_manifest(text, store.manifest());
