@@ -84,7 +84,7 @@ bool is_clock(std::string_view text, bool is_offset) {
 
 bool is_iso_time(std::string_view text) {
   if (!take_date(text)) return false;
-  if (text.empty()) return true;
+  if (text.empty() || text == "Z") return true;
   const auto separator =
       static_cast<size_t>(std::max(1, utf8_length(static_cast<unsigned char>(text[0]))));
   if (separator >= text.size()) return false;
