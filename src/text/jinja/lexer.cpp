@@ -1,5 +1,5 @@
-// The lexer. Text is cut at the next tag; a tag's signs (-, +) and the two block settings decide which
-// white space beside it goes.
+// The lexer. Text is cut at the next tag; a tag's signs (-, +) and the two block settings decide
+// which white space beside it goes.
 #include "text/jinja/lexer.h"
 
 #include <charconv>
@@ -17,8 +17,12 @@ bool is_name_start(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          static_cast<unsigned char>(c) >= 0x80;
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -45,9 +49,9 @@ std::string prepare(std::string_view source) {
 
 std::string_view trim_right(std::string_view text) {
   const std::string_view trimmed = trim(text);
-  return trimmed.empty() ? std::string_view{}
-                         : text.substr(0, static_cast<size_t>(trimmed.data() - text.data()) +
-                                              trimmed.size());
+  return trimmed.empty()
+             ? std::string_view{}
+             : text.substr(0, static_cast<size_t>(trimmed.data() - text.data()) + trimmed.size());
 }
 
 class Lexer {
@@ -121,11 +125,10 @@ class Lexer {
       advance(static_cast<size_t>(utf8_length(static_cast<unsigned char>(source_[at_]))));
     }
   }
-  uint32_t code_point() const {
-    return decode_utf8(std::string_view(source_).substr(at_, 4))[0];
-  }
+  uint32_t code_point() const { return decode_utf8(std::string_view(source_).substr(at_, 4))[0]; }
 
-  // If `end` (with an optional sign) is here, goes behind it and the white space that it takes along.
+  // If `end` (with an optional sign) is here, goes behind it and the white space that it takes
+  // along.
   bool read_end(std::string_view end, bool takes_newline) {
     const char sign = source_[at_];
     const bool has_sign = sign == '-' || (sign == '+' && takes_newline);

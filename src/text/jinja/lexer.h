@@ -1,5 +1,5 @@
-// Cuts a template's source into text and the tokens of its tags, with white space control as Jinja does
-// it under trim_blocks and lstrip_blocks. It knows no grammar.
+// Cuts a template's source into text and the tokens of its tags, with white space control as Jinja
+// does it under trim_blocks and lstrip_blocks. It knows no grammar.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ enum class TokenKind {
   kPrintBegin,  // {{
   kPrintEnd,
   kName,
-  kString,   // `text` is the value
-  kInteger,  // `integer`
-  kFloat,    // `number`
+  kString,    // `text` is the value
+  kInteger,   // `integer`
+  kFloat,     // `number`
   kOperator,  // `text` is the operator
   kEnd,
 };

@@ -1,5 +1,5 @@
-// Keeps a template in bounds: counts steps, bytes made and depth, knows the line being run, and makes the
-// errors that name it.
+// Keeps a template in bounds: counts steps, bytes made and depth, knows the line being run, and
+// makes the errors that name it.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +10,10 @@
 namespace dlm::jinja {
 
 struct Limits {
-  size_t max_steps = 50'000'000;                // about two seconds
-  size_t max_bytes = size_t{512} << 20;         // of all strings, lists and dicts ever made
-  size_t max_output_bytes = size_t{64} << 20;   // of one rendered text
-  int max_depth = 400;                          // nested expressions, blocks and macro calls
+  size_t max_steps = 50'000'000;               // about two seconds
+  size_t max_bytes = size_t{512} << 20;        // of all strings, lists and dicts ever made
+  size_t max_output_bytes = size_t{64} << 20;  // of one rendered text
+  int max_depth = 400;                         // nested expressions, blocks and macro calls
 };
 
 // The place that template errors name; a template has no path of its own.

@@ -6,7 +6,6 @@
 
 #include "support/text.h"
 #include "text/jinja/runtime.h"
-#include "text/normalizer.h"
 
 namespace dlm::jinja {
 
@@ -15,12 +14,12 @@ namespace {
 using Kind = Value::Kind;
 
 constexpr std::array<std::string_view, 36> kStringMethods = {
-    "capitalize", "casefold",     "center",       "count",      "endswith", "find",
-    "index",      "isalnum",      "isalpha",      "isdigit",    "islower",  "isspace",
-    "isupper",    "join",         "ljust",        "lower",      "lstrip",   "partition",
-    "removeprefix", "removesuffix", "replace",    "rfind",      "rindex",   "rjust",
-    "rpartition", "rsplit",       "rstrip",       "split",      "splitlines", "startswith",
-    "strip",      "swapcase",     "title",        "upper",      "zfill",    "format"};
+    "capitalize",   "casefold",     "center",  "count",   "endswith",   "find",
+    "index",        "isalnum",      "isalpha", "isdigit", "islower",    "isspace",
+    "isupper",      "join",         "ljust",   "lower",   "lstrip",     "partition",
+    "removeprefix", "removesuffix", "replace", "rfind",   "rindex",     "rjust",
+    "rpartition",   "rsplit",       "rstrip",  "split",   "splitlines", "startswith",
+    "strip",        "swapcase",     "title",   "upper",   "zfill",      "format"};
 constexpr std::array<std::string_view, 5> kDictMethods = {"copy", "get", "items", "keys", "values"};
 constexpr std::array<std::string_view, 2> kListMethods = {"count", "index"};
 
@@ -91,11 +90,10 @@ Value call_loop_method(Meter& meter, const Value& self, const std::string& name,
     if (arguments.positional.empty()) meter.fail("loop.cycle needs values");
     return arguments.positional[loop.index % arguments.positional.size()];
   }
-  const bool is_same = loop.has_last_seen &&
-                       loop.last_seen.size() == arguments.positional.size() &&
-                       std::equal(loop.last_seen.begin(), loop.last_seen.end(),
-                                  arguments.positional.begin(),
-                                  [&](const Value& a, const Value& b) { return equals(a, b, meter); });
+  const bool is_same =
+      loop.has_last_seen && loop.last_seen.size() == arguments.positional.size() &&
+      std::equal(loop.last_seen.begin(), loop.last_seen.end(), arguments.positional.begin(),
+                 [&](const Value& a, const Value& b) { return equals(a, b, meter); });
   loop.last_seen = arguments.positional;
   loop.has_last_seen = true;
   return Value::boolean(!is_same);
@@ -124,8 +122,12 @@ Value call_method(Meter& meter, const Method& method, const Arguments& arguments
   return call_list_method(meter, method.self, method.name, arguments);
 }
 
-std::string to_lower(std::string_view text) { return map_characters(text, append_lower); }
-std::string to_upper(std::string_view text) { return map_characters(text, append_upper); }
+std::string to_lower(std::string_view text) {
+  return map_characters(text, append_lower);
+}
+std::string to_upper(std::string_view text) {
+  return map_characters(text, append_upper);
+}
 
 std::string capitalize(std::string_view text) {
   bool is_first = true;

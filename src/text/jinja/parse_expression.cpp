@@ -128,8 +128,8 @@ ExprPtr parse_primary(TokenCursor& cursor) {
   if (cursor.is_operator("[")) return parse_list(cursor);
   if (cursor.is_operator("{")) return parse_dict(cursor);
   if (cursor.skip_operator("(")) {
-    ExprPtr expr = cursor.is_operator(")") ? make(Expr::Kind::kTuple, token.line)
-                                           : parse_tuple(cursor);
+    ExprPtr expr =
+        cursor.is_operator(")") ? make(Expr::Kind::kTuple, token.line) : parse_tuple(cursor);
     cursor.expect_operator(")");
     return expr;
   }

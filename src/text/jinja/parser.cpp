@@ -22,8 +22,8 @@ class Parser {
   }
 
  private:
-  // Statements up to one of the tags in `ends`, whose name is left in end_name_ with the cursor behind
-  // it. With no ends: up to the end of the template.
+  // Statements up to one of the tags in `ends`, whose name is left in end_name_ with the cursor
+  // behind it. With no ends: up to the end of the template.
   Block parse_body(std::initializer_list<std::string_view> ends) {
     const TokenCursor::Level level(cursor_);
     const int begin_line = cursor_.current().line;
@@ -44,7 +44,8 @@ class Parser {
         case TokenKind::kBlockBegin: {
           cursor_.next();
           const std::string name = cursor_.current().text;
-          if (cursor_.is(TokenKind::kName) && std::find(ends.begin(), ends.end(), name) != ends.end()) {
+          if (cursor_.is(TokenKind::kName) &&
+              std::find(ends.begin(), ends.end(), name) != ends.end()) {
             cursor_.next();
             end_name_ = name;
             return body;
@@ -54,8 +55,8 @@ class Parser {
         }
         default:
           if (ends.size() == 0) return body;
-          fail_at(begin_line, "a block is not closed; \"{% " +
-                                  std::string(*(ends.end() - 1)) + " %}\" is missing");
+          fail_at(begin_line, "a block is not closed; \"{% " + std::string(*(ends.end() - 1)) +
+                                  " %}\" is missing");
       }
     }
   }
@@ -255,6 +256,8 @@ class Parser {
 
 }  // namespace
 
-Template parse_template(std::string_view source) { return Parser(lex(source)).run(); }
+Template parse_template(std::string_view source) {
+  return Parser(lex(source)).run();
+}
 
 }  // namespace dlm::jinja

@@ -1,5 +1,5 @@
-// Parses a template's source into its syntax tree: Jinja's statements and expressions, without what would
-// reach other templates (include, import, extends, block).
+// Parses a template's source into its syntax tree: Jinja's statements and expressions, without what
+// would reach other templates (include, import, extends, block).
 #pragma once
 
 #include <string_view>

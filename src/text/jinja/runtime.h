@@ -1,5 +1,5 @@
-// The functions of templates as functions of values: operators, attributes, filters, tests and methods.
-// They fail through the meter, which knows the line; they neither print nor remember.
+// The functions of templates as functions of values: operators, attributes, filters, tests and
+// methods. They fail through the meter, which knows the line; they neither print nor remember.
 #pragma once
 
 #include <initializer_list>
@@ -18,8 +18,8 @@ struct Arguments {
   std::vector<std::pair<std::string, Value>> named;
 };
 
-// The arguments in the order of `names`; missing ones are undefined. Fails for unknown names and for
-// too many; the first `num_required` must be there. `what` names the function in messages.
+// The arguments in the order of `names`; missing ones are undefined. Fails for unknown names and
+// for too many; the first `num_required` must be there. `what` names the function in messages.
 List bind_arguments(Meter& meter, std::string_view what, const Arguments& arguments,
                     std::initializer_list<std::string_view> names, size_t num_required = 0);
 // Typed reading of one bound argument; undefined gives the fallback, other types fail.
@@ -36,7 +36,8 @@ List iterate(Meter& meter, const Value& value);
 // Python's len(); fails for values without one.
 size_t length_of(Meter& meter, const Value& value);
 
-// value.name and value[key] as Jinja reads them; what is not there is undefined. Fails on undefined.
+// value.name and value[key] as Jinja reads them; what is not there is undefined. Fails on
+// undefined.
 Value get_attribute(Meter& meter, const Value& value, const std::string& name);
 Value get_item(Meter& meter, const Value& value, const Value& key);
 // A dotted path of names and numbers, as in map(attribute="a.0.b").

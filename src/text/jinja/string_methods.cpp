@@ -5,7 +5,6 @@
 
 #include "support/text.h"
 #include "text/jinja/runtime.h"
-#include "text/normalizer.h"
 
 namespace dlm::jinja {
 
@@ -102,34 +101,35 @@ std::vector<std::string> split_at(const std::string& text, const std::string& se
   return parts;
 }
 
-// At runs of white space; what is left after `limit` words stays whole.
+// At runs of white space; what lies beyond `limit` words stays whole.
 std::vector<std::string> split_words(const std::string& text, int64_t limit, bool from_right) {
-  std::vector<std::string> parts;
-  std::string rest = strip(text, nullptr, true, true);
-  while (!rest.empty()) {
-    const std::vector<std::string> characters = characters_of(rest);
-    const auto is_space = [](const std::string& c) { return is_unicode_space(decode_utf8(c)[0]); };
-    if (limit == 0) {
-      parts.push_back(from_right ? strip(rest, nullptr, false, true)
-                                 : strip(rest, nullptr, true, false));
-      break;
-    }
-    if (from_right) {
-      const auto at = std::find_if(characters.rbegin(), characters.rend(), is_space);
-      std::string word;
-      for (auto i = at.base(); i != characters.end(); ++i) word += *i;
-      parts.push_back(word);
-      rest = strip(rest.substr(0, rest.size() - word.size()), nullptr, false, true);
+  std::vector<std::pair<size_t, size_t>> words;
+  bool in_word = false;
+  for (size_t i = 0, length = 0; i < text.size(); i += length) {
+    length = std::min(static_cast<size_t>(utf8_length(static_cast<unsigned char>(text[i]))),
+                      text.size() - i);
+    if (is_unicode_space(decode_utf8(std::string_view(text).substr(i, length))[0])) {
+      in_word = false;
+    } else if (in_word) {
+      words.back().second = i + length;
     } else {
-      const auto at = std::find_if(characters.begin(), characters.end(), is_space);
-      std::string word;
-      for (auto i = characters.begin(); i != at; ++i) word += *i;
-      parts.push_back(word);
-      rest = strip(rest.substr(word.size()), nullptr, true, false);
+      words.emplace_back(i, i + length);
+      in_word = true;
     }
-    --limit;
   }
-  if (from_right) std::reverse(parts.begin(), parts.end());
+  const size_t num_cuts = limit < 0 ? words.size() : static_cast<size_t>(limit);
+  if (num_cuts < words.size()) {
+    if (from_right) {
+      const size_t num_joined = words.size() - num_cuts;
+      words[num_joined - 1].first = 0;
+      words.erase(words.begin(), words.begin() + static_cast<ptrdiff_t>(num_joined - 1));
+    } else {
+      words[num_cuts].second = text.size();
+      words.resize(num_cuts + 1);
+    }
+  }
+  std::vector<std::string> parts;
+  for (const auto& [begin, end] : words) parts.push_back(text.substr(begin, end - begin));
   return parts;
 }
 
@@ -148,12 +148,10 @@ std::vector<std::string> split_lines(const std::string& text, bool keeps_ends) {
 
 bool starts_or_ends(Meter& meter, const std::string& text, const Value& wanted, bool at_end) {
   if (wanted.is(Kind::kList) && wanted.is_tuple()) {
-    return std::any_of(wanted.as_list().begin(), wanted.as_list().end(), [&](const Value& one) {
-      return starts_or_ends(meter, text, one, at_end);
-    });
+    return std::any_of(wanted.as_list().begin(), wanted.as_list().end(),
+                       [&](const Value& one) { return starts_or_ends(meter, text, one, at_end); });
   }
-  const std::string part =
-      string_argument(meter, at_end ? "endswith" : "startswith", wanted, "");
+  const std::string part = string_argument(meter, at_end ? "endswith" : "startswith", wanted, "");
   return at_end ? text.ends_with(part) : text.starts_with(part);
 }
 
@@ -236,8 +234,6 @@ Value split_method(Meter& meter, const std::string& text, const std::string& nam
   const int64_t limit = int_argument(meter, name, bound[1], -1);
   const bool from_right = name == "rsplit";
   if (bound[0].is_undefined() || bound[0].is(Kind::kNone)) {
-    // Every word looks at the rest of the text once more.
-    meter.step(text.size() / 4 * (1 + text.size() / 4096));
     return make_list(meter, to_values(meter, split_words(text, limit, from_right)));
   }
   const std::string separator = string_argument(meter, name, bound[0], "");
@@ -291,8 +287,8 @@ Value call_string_method(Meter& meter, const std::string& text, const std::strin
     const Value set = bind_arguments(meter, name, arguments, {"chars"})[0];
     const bool is_default = set.is_undefined() || set.is(Kind::kNone);
     const std::string characters = is_default ? "" : string_argument(meter, name, set, "");
-    return make_string(meter, strip(text, is_default ? nullptr : &characters, name != "rstrip",
-                                    name != "lstrip"));
+    return make_string(
+        meter, strip(text, is_default ? nullptr : &characters, name != "rstrip", name != "lstrip"));
   }
   if (name == "split" || name == "rsplit") return split_method(meter, text, name, arguments);
   if (name == "replace") {

@@ -9,7 +9,9 @@ namespace dlm::jinja {
 
 namespace {
 
-int deeper(int depth, const Value& child) { return std::max(depth, child.depth() + 1); }
+int deeper(int depth, const Value& child) {
+  return std::max(depth, child.depth() + 1);
+}
 
 bool equal_dicts(const Value& a, const Value& b, Meter& meter) {
   if (a.as_dict().size() != b.as_dict().size()) return false;
@@ -159,16 +161,26 @@ const std::string& Value::as_string() const {
   return object_ == nullptr ? empty : *static_cast<const std::string*>(object_.get());
 }
 
-const List& Value::as_list() const { return *static_cast<const List*>(object_.get()); }
-const Dict& Value::as_dict() const { return *static_cast<const Dict*>(object_.get()); }
+const List& Value::as_list() const {
+  return *static_cast<const List*>(object_.get());
+}
+const Dict& Value::as_dict() const {
+  return *static_cast<const Dict*>(object_.get());
+}
 
 Namespace& Value::as_namespace() const {
   return *static_cast<Namespace*>(const_cast<void*>(object_.get()));
 }
 
-const Macro& Value::as_macro() const { return *static_cast<const Macro*>(object_.get()); }
-Loop& Value::as_loop() const { return *static_cast<Loop*>(const_cast<void*>(object_.get())); }
-const Method& Value::as_method() const { return *static_cast<const Method*>(object_.get()); }
+const Macro& Value::as_macro() const {
+  return *static_cast<const Macro*>(object_.get());
+}
+Loop& Value::as_loop() const {
+  return *static_cast<Loop*>(const_cast<void*>(object_.get()));
+}
+const Method& Value::as_method() const {
+  return *static_cast<const Method*>(object_.get());
+}
 
 const Value* Value::find(std::string_view key) const {
   if (kind_ != Kind::kDict) return nullptr;

@@ -1,6 +1,7 @@
-// The values that a template works on: Python's None, bool, int, float, str, list, tuple and dict, and
-// the few objects of Jinja (undefined, namespace, macro, loop, method, function). Lists, dicts and strings
-// never change once made. There is no way from a value to anything outside of the template.
+// The values that a template works on: Python's None, bool, int, float, str, list, tuple and dict,
+// and the few objects of Jinja (undefined, namespace, macro, loop, method, function). Lists, dicts
+// and strings never change once made. There is no way from a value to anything outside of the
+// template.
 #pragma once
 
 #include <cstdint>
