@@ -129,6 +129,9 @@ RenderedChat ChatTemplate::render_with_spans(const Json& messages, const Json& e
     return {std::move(whole.text), std::move(*spans)};
   }
   if (default_->tree.has_generation) return {std::move(whole.text), std::move(whole.generations)};
+  if (auto spans = spans_by_probe(messages, extra, whole.text)) {
+    return {std::move(whole.text), std::move(*spans)};
+  }
   throw Error(ErrorKind::kFormat,
               "the chat template rewrites earlier turns, so the assistant's answers cannot be told "
               "from the rest",
@@ -148,6 +151,8 @@ std::optional<std::vector<ByteSpan>> ChatTemplate::spans_by_prefix(const Json& m
       before.push_back(message);
       continue;
     }
+    // Few templates can render no message at all.
+    if (before.empty()) return std::nullopt;
     const std::string prompt = run(Json::array(before), true, extra).text;
     if (!text.starts_with(prompt) || prompt.size() < last_end) return std::nullopt;
     const std::string mark = end_of_turn(before, extra);
@@ -168,6 +173,38 @@ std::optional<std::vector<ByteSpan>> ChatTemplate::spans_by_prefix(const Json& m
     end = prompt.size() + trim_end(answer).size();
     spans.push_back({prompt.size(), end});
     last_end = end;
+  }
+  return spans;
+}
+
+// Where the generation prompt is not how answers begin (a reasoning prompt): each answer in turn is
+// replaced by the probe. What stays the same on both sides is not the answer.
+std::optional<std::vector<ByteSpan>> ChatTemplate::spans_by_probe(const Json& messages,
+                                                                  const Json& extra,
+                                                                  const std::string& text) const {
+  std::vector<ByteSpan> spans;
+  std::vector<Json> before;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const Json& message = messages.items()[i];
+    if (is_assistant(message)) {
+      std::vector<Json> probed = messages.items();
+      probed[i].set("content", kProbe);
+      const std::string other = run(Json::array(std::move(probed)), false, extra).text;
+      const size_t begin = other.find(kProbe);
+      if (begin == std::string::npos) return std::nullopt;
+      const std::string_view head = std::string_view(other).substr(0, begin);
+      const std::string_view tail = std::string_view(other).substr(begin + kProbe.size());
+      if (begin + tail.size() > text.size() || !text.starts_with(head) || !text.ends_with(tail)) {
+        return std::nullopt;
+      }
+      const std::string mark = end_of_turn(before, extra);
+      const size_t end = text.size() - tail.size();
+      const size_t mark_at = tail.find(mark);
+      const bool has_mark = !mark.empty() && mark_at != std::string_view::npos &&
+                            trim(tail.substr(0, mark_at)).empty();
+      spans.push_back({begin, has_mark ? end + mark_at + mark.size() : end});
+    }
+    before.push_back(message);
   }
   return spans;
 }

@@ -60,6 +60,8 @@ class ChatTemplate {
   jinja::Rendering run(const Json& messages, bool add_generation_prompt, const Json& extra) const;
   std::optional<std::vector<ByteSpan>> spans_by_prefix(const Json& messages, const Json& extra,
                                                        const std::string& text) const;
+  std::optional<std::vector<ByteSpan>> spans_by_probe(const Json& messages, const Json& extra,
+                                                      const std::string& text) const;
   std::string end_of_turn(const std::vector<Json>& before, const Json& extra) const;
 
   std::shared_ptr<const Parsed> default_;

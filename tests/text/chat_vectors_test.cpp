@@ -126,6 +126,7 @@ TEST_P(RealTemplate, FindsTheAnswers) {
     }
     if (next > 0) ++num_found;
   }
+
   RecordProperty("found", num_found);
   RecordProperty("refused", num_refused);
   EXPECT_GT(num_found, 0);
@@ -151,6 +152,10 @@ TEST(RealTemplates, GiveTheTextsOfManyModels) {
         ChatTemplate::from_config(Json::object(), vector.at("chat_template").as_string());
     chat.set_date({2025, 7, 10});
     Json extra = vector.at("data");
+    // Recorded without the variable, which this template then takes for true.
+    if (vector.at("name").as_string() == "ai21labs/AI21-Jamba-Large-1.6") {
+      extra.set("add_generation_prompt", true);
+    }
     EXPECT_EQ(render_or_error(chat, extra.at("messages"), false, extra),
               vector.at("target").as_string())
         << vector.at("name").as_string();

@@ -31,6 +31,7 @@ struct Expr {
     kBinary,     // text: "+", "-", "*", "/", "//", "%", "**", "and", "or"
     kConcat,     // children joined as text
     kCompare,    // children[0] operators[0] children[1] operators[1] ...
+    kUnpack,     // *children[0], among the arguments of a call
     kCondition,  // children: value, test, other value (null: undefined)
   };
 
@@ -40,7 +41,7 @@ struct Expr {
   std::string text;
   Value constant;
   std::vector<ExprPtr> children;
-  std::vector<std::pair<std::string, ExprPtr>> named;
+  std::vector<std::pair<std::string, ExprPtr>> named;  // the name "**" unpacks a dict
   std::vector<std::string> operators;
 };
 

@@ -327,6 +327,8 @@ class Interpreter {
       }
       case Expr::Kind::kCompare:
         return evaluate_comparison(expr, scope);
+      case Expr::Kind::kUnpack:
+        meter_.fail("* stands outside of a call");
       case Expr::Kind::kCondition:
         if (child(1).truth()) return child(0);
         return expr.children[2] == nullptr ? Value::undefined("the other case") : child(2);
@@ -337,15 +339,29 @@ class Interpreter {
   List evaluate_all(const Expr& expr, size_t first, const ScopePtr& scope) {
     List values;
     for (size_t i = first; i < expr.children.size(); ++i) {
-      values.push_back(evaluate(*expr.children[i], scope));
+      const Expr& child = *expr.children[i];
+      if (child.kind != Expr::Kind::kUnpack) {
+        values.push_back(evaluate(child, scope));
+        continue;
+      }
+      const List items = iterate(meter_, evaluate(*child.children[0], scope));
+      values.insert(values.end(), items.begin(), items.end());
     }
     return values;
   }
 
   Arguments evaluate_arguments(const Expr& expr, const ScopePtr& scope) {
     Arguments arguments{evaluate_all(expr, 1, scope), {}};
-    for (const auto& [name, value] : expr.named) {
-      arguments.named.emplace_back(name, evaluate(*value, scope));
+    for (const auto& [name, expression] : expr.named) {
+      const Value value = evaluate(*expression, scope);
+      if (name != "**") {
+        arguments.named.emplace_back(name, value);
+        continue;
+      }
+      if (!value.is(Kind::kDict)) meter_.fail("** needs a dict");
+      for (const auto& [key, member] : value.as_dict()) {
+        arguments.named.emplace_back(to_text(key, meter_), member);
+      }
     }
     return arguments;
   }

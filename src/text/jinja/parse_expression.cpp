@@ -53,8 +53,18 @@ ExprPtr binary(int line, std::string op, ExprPtr left, ExprPtr right) {
 void parse_arguments(TokenCursor& cursor, Expr& call) {
   cursor.expect_operator("(");
   while (!cursor.is_operator(")")) {
-    if (cursor.is_operator("*") || cursor.is_operator("**")) {
-      cursor.fail("unpacking arguments with * is not supported");
+    const int line = cursor.current().line;
+    if (cursor.skip_operator("*")) {
+      ExprPtr unpack = make(Expr::Kind::kUnpack, line);
+      adopt(*unpack, parse_expression(cursor));
+      adopt(call, std::move(unpack));
+      if (!cursor.skip_operator(",")) break;
+      continue;
+    }
+    if (cursor.skip_operator("**")) {
+      adopt_named(call, "**", parse_expression(cursor));
+      if (!cursor.skip_operator(",")) break;
+      continue;
     }
     if (cursor.is(TokenKind::kName) && cursor.ahead().kind == TokenKind::kOperator &&
         cursor.ahead().text == "=") {
