@@ -239,9 +239,11 @@ class Reader {
     const uint64_t data =
         offset + kLocalSize + number<uint16_t>(offset + 26) + number<uint16_t>(offset + 28);
     entry.bytes = part(data, size);
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION  // a fuzzer cannot guess checksums
     if (crc32(entry.bytes) != number<uint32_t>(at + 16)) {
       fail("the entry " + entry.name + " has a wrong checksum");
     }
+#endif
     return entry;
   }
 

@@ -161,7 +161,7 @@ size_t remove_leftovers(const StoreLayout& store, const StoreLock& lock) {
   check(lock.guards(store), "a store is cleaned without its lock");
   std::vector<fs::path> adapters = {store.adapter()};
   for (const fs::path& entry : entries_of(store.adapter())) {
-    if (is_adapter_name(entry.filename().string())) adapters.push_back(entry);
+    if (is_stored_adapter_name(entry.filename().string())) adapters.push_back(entry);
   }
   size_t removed = remove_stale_temporaries(store.root());
   for (const fs::path& folder : {store.replay(), store.logs()}) {

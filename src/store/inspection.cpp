@@ -36,18 +36,18 @@ std::optional<std::string> last_end(const Manifest& manifest) {
   return text;
 }
 
-std::vector<NamedAdapter> named_adapters(const StoreLayout& store) {
-  std::vector<NamedAdapter> adapters;
+std::vector<StoredAdapter> named_adapters(const StoreLayout& store) {
+  std::vector<StoredAdapter> adapters;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(store.adapter(), error)) {
     const std::string name = entry.path().filename().string();
-    if (!is_adapter_name(name) || !fs::is_directory(entry.path() / "versions", error)) continue;
+    if (!is_stored_adapter_name(name) || !fs::is_directory(entry.path() / "versions", error)) continue;
     const std::vector<int64_t> versions = list_versions(store, name);
     adapters.push_back(
         {name, read_pointer(store, name).has_value(), versions.empty() ? 0 : versions.back()});
   }
   std::sort(adapters.begin(), adapters.end(),
-            [](const NamedAdapter& a, const NamedAdapter& b) { return a.name < b.name; });
+            [](const StoredAdapter& a, const StoredAdapter& b) { return a.name < b.name; });
   return adapters;
 }
 
@@ -80,7 +80,7 @@ Json inspection_json(const StoreInspection& inspection) {
   Json exports = Json::array(), adapters = Json::array();
   for (const ExportRecord& record : inspection.exports)
     exports.push_back(export_record_json(record));
-  for (const NamedAdapter& adapter : inspection.named_adapters) {
+  for (const StoredAdapter& adapter : inspection.named_adapters) {
     adapters.push_back(Json::object({{"name", adapter.name},
                                      {"has_current", adapter.has_current},
                                      {"latest_version", adapter.latest_version}}));

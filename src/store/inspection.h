@@ -14,7 +14,7 @@
 
 namespace dlm {
 
-struct NamedAdapter {
+struct StoredAdapter {
   std::string name;
   bool has_current = false;
   int64_t latest_version = 0;  // 0: none
@@ -36,7 +36,7 @@ struct StoreInspection {
   bool orphaned = false;
   std::map<std::string, std::string> content_hashes;
   PinnedVersions pinned_versions;
-  std::vector<NamedAdapter> named_adapters;  // by name
+  std::vector<StoredAdapter> named_adapters;  // by name
 };
 
 // The dlm_id of the document at a path, or none when it cannot be read or parsed.

@@ -39,7 +39,7 @@ bool is_store_id(std::string_view id) {
   return id.size() == 26 && id.find_first_not_of("0123456789ABCDEFGHJKMNPQRSTVWXYZ") == id.npos;
 }
 
-bool is_adapter_name(std::string_view name) {
+bool is_stored_adapter_name(std::string_view name) {
   if (name.empty() || name.size() > 32 || name == "versions") return false;
   return name[0] >= 'a' && name[0] <= 'z' &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
@@ -61,7 +61,7 @@ StoreLayout StoreLayout::at(fs::path root) {
 
 fs::path StoreLayout::adapter(std::string_view name) const {
   if (name.empty()) return root_ / "adapter";
-  if (!is_adapter_name(name)) {
+  if (!is_stored_adapter_name(name)) {
     throw Error(ErrorKind::kStore, "\"" + std::string(name) + "\" is no adapter name",
                 "adapter names have up to 32 characters of a-z, 0-9 and _, starting with a letter");
   }

@@ -22,7 +22,7 @@ fs::path dlm_home(const std::optional<fs::path>& explicit_home, const Environmen
 // 26 characters of the id alphabet. Everything else could lead out of the store folder.
 bool is_store_id(std::string_view id);
 // [a-z][a-z0-9_]{0,31}, and none of the names that the layout uses itself.
-bool is_adapter_name(std::string_view name);
+bool is_stored_adapter_name(std::string_view name);
 
 class StoreLayout {
  public:

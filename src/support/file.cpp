@@ -193,7 +193,11 @@ void sync_file(const fs::path& path) {
 
 void sync_folder(const fs::path& path) {
   const Descriptor folder(open_to_read(path));
-  step(FileStep::kSyncFolder, "write the folder", path, [&] { return ::fsync(folder.get()); });
+  step(FileStep::kSyncFolder, "write the folder", path, [&] {
+    const int result = ::fsync(folder.get());
+    // Some network file systems have nothing to sync for a folder and say so.
+    return result != 0 && (errno == EINVAL || errno == ENOTSUP) ? 0 : result;
+  });
 }
 
 void make_folders(const fs::path& path) {

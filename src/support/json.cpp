@@ -265,7 +265,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
       if (kept != i) members[kept] = std::move(members[i]);
       ++kept;
     }
-    members.resize(kept);
+    members.erase(members.begin() + static_cast<std::ptrdiff_t>(kept), members.end());
   }
 
   JsonLimits limits_;
