@@ -40,7 +40,7 @@ std::map<std::string, std::string> read_weight_map(const fs::path& path) {
 SafetensorsSet SafetensorsSet::open(const fs::path& folder) {
   SafetensorsSet set;
   set.folder_ = folder;
-  if (fs::exists(folder / kSingle)) {
+  if (path_exists(folder / kSingle)) {
     set.files_.push_back(SafetensorsFile::open(folder / kSingle));
     for (const SafetensorsTensor& tensor : set.files_[0].tensors()) {
       set.index_[tensor.name] = {0, &tensor};
@@ -48,7 +48,7 @@ SafetensorsSet SafetensorsSet::open(const fs::path& folder) {
     return set;
   }
   const fs::path index = folder / kIndex;
-  if (!fs::exists(index)) {
+  if (!path_exists(index)) {
     throw Error(ErrorKind::kBase, "the folder has no model.safetensors and no index of shards",
                 "check the path, or download the model again", {folder.string()});
   }
@@ -56,7 +56,7 @@ SafetensorsSet SafetensorsSet::open(const fs::path& folder) {
   std::map<std::string, size_t> opened;
   for (const auto& [tensor, shard] : weight_map) opened[shard] = 0;
   for (auto& [shard, position] : opened) {
-    if (!fs::exists(folder / shard)) {
+    if (!path_exists(folder / shard)) {
       throw Error(ErrorKind::kBase, "the shard " + shard + " is missing",
                   "the download is not complete: fetch the model again", {folder.string()});
     }

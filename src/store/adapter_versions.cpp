@@ -36,8 +36,9 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 
 void sync_tree(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder)) {
-    if (fs::is_symlink(entry)) continue;
-    if (fs::is_directory(entry)) {
+    std::error_code error;
+    if (fs::is_symlink(entry, error)) continue;
+    if (is_folder(entry)) {
       sync_tree(entry);
     } else {
       sync_file(entry);
@@ -56,7 +57,7 @@ std::vector<int64_t> list_versions(const StoreLayout& store, std::string_view ad
   std::vector<int64_t> numbers;
   for (const fs::path& entry : entries_of(store.versions(adapter))) {
     const auto number = version_number(entry.filename().string());
-    if (number && fs::is_directory(entry)) numbers.push_back(*number);
+    if (number && is_folder(entry)) numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;
@@ -64,8 +65,7 @@ std::vector<int64_t> list_versions(const StoreLayout& store, std::string_view ad
 
 std::optional<fs::path> read_pointer(const StoreLayout& store, std::string_view adapter) {
   const fs::path path = store.current(adapter);
-  std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
+  if (!path_exists(path)) return std::nullopt;
   const std::string text = read_file(path, 1 << 16);
   const std::string target(trim(text));
   if (target.empty()) return std::nullopt;
@@ -77,15 +77,18 @@ std::optional<fs::path> read_pointer(const StoreLayout& store, std::string_view 
   const fs::path from = target.starts_with("versions/") ? store.adapter(adapter) : store.root();
   const fs::path full = (from / target).lexically_normal();
   // Links are followed where they exist, so that one cannot lead out either.
-  const fs::path root = fs::weakly_canonical(store.root());
-  const fs::path inside = fs::weakly_canonical(full).lexically_relative(root);
-  if (inside.empty() || inside == "." || *inside.begin() == "..") refuse("leads out of the store");
+  std::error_code error;
+  const fs::path root = fs::weakly_canonical(store.root(), error);
+  const fs::path real = error ? fs::path() : fs::weakly_canonical(full, error);
+  const fs::path inside = real.lexically_relative(root);
+  if (error || inside.empty() || inside == "." || *inside.begin() == "..")
+    refuse("leads out of the store");
   return full;
 }
 
 std::optional<fs::path> current_version(const StoreLayout& store, std::string_view adapter) {
   std::optional<fs::path> version = read_pointer(store, adapter);
-  if (version && !fs::is_directory(*version)) {
+  if (version && !is_folder(*version)) {
     throw Error(ErrorKind::kStore,
                 "the current version " + store.relative(*version) + " does not exist",
                 "name another version of the folder in it, or train again",
@@ -103,7 +106,7 @@ void set_current_version(const StoreLayout& store, int64_t number, std::string_v
                          const StoreLock& lock) {
   check(lock.guards(store), "a version is made current without its store's lock");
   const fs::path version = store.version(number, adapter);
-  if (!fs::is_directory(version)) {
+  if (!is_folder(version)) {
     throw Error(ErrorKind::kStore, "there is no version " + version_name(number), {},
                 {version.parent_path().string()});
   }
@@ -145,7 +148,7 @@ fs::path PendingVersion::reject() {
   const std::string name = version_name(number_) + "-rejected";
   fs::path target = store_.versions(adapter_) / name;
   constexpr int kMostRejected = 999;
-  for (int i = 1; fs::exists(target); ++i) {
+  for (int i = 1; path_exists(target); ++i) {
     if (i > kMostRejected) {
       throw Error(ErrorKind::kStore, "too many rejected versions of one number",
                   "delete the folders that end in -rejected", {target.parent_path().string()});

@@ -41,7 +41,7 @@ std::vector<StoredAdapter> named_adapters(const StoreLayout& store) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(store.adapter(), error)) {
     const std::string name = entry.path().filename().string();
-    if (!is_stored_adapter_name(name) || !fs::is_directory(entry.path() / "versions", error)) continue;
+    if (!is_stored_adapter_name(name) || !is_folder(entry.path() / "versions")) continue;
     const std::vector<int64_t> versions = list_versions(store, name);
     adapters.push_back(
         {name, read_pointer(store, name).has_value(), versions.empty() ? 0 : versions.back()});

@@ -76,8 +76,7 @@ LockFile parse_lock_file(std::string_view text, const fs::path& path) {
 }
 
 std::optional<LockFile> read_lock_file(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
+  if (!path_exists(path)) return std::nullopt;
   return parse_lock_file(read_file(path, size_t{16} << 20), path);
 }
 

@@ -26,10 +26,8 @@ void write_training_state(const fs::path& version, const TorchValue& state) {
 TorchValue read_training_state(const fs::path& version) {
   const fs::path path = version / kTrainingStateFile;
   const fs::path hash_path = version / kTrainingStateHashFile;
-  std::error_code error;
   for (const fs::path& needed : {path, hash_path}) {
-    if (!fs::exists(needed, error))
-      fail(needed, "the training state is not complete: file missing");
+    if (!path_exists(needed)) fail(needed, "the training state is not complete: file missing");
   }
   const std::string text = read_file(hash_path, 4096);
   const std::string wanted(trim(text));

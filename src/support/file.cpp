@@ -86,6 +86,16 @@ std::string random_suffix() {
 
 }  // namespace
 
+bool path_exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
 std::string read_file(const fs::path& path, size_t max_bytes) {
   const Descriptor file(open_to_read(path));
   struct stat status {};
@@ -113,8 +123,11 @@ std::string read_file(const fs::path& path, size_t max_bytes) {
 
 AtomicFile::AtomicFile(const fs::path& path) : target_(path) {
   // A link stays a link: the file that it names is replaced.
-  std::error_code ignored;
-  if (fs::is_symlink(path, ignored)) target_ = fs::weakly_canonical(path);
+  std::error_code error;
+  if (fs::is_symlink(path, error)) target_ = fs::weakly_canonical(path, error);
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw_io("write the file", path, error.value());
+  }
   temporary_ = target_;
   temporary_ += std::string(kTemporaryMark) + std::to_string(::getpid()) + "." + random_suffix();
   struct stat old {};
@@ -201,14 +214,13 @@ void sync_folder(const fs::path& path) {
 }
 
 void make_folders(const fs::path& path) {
-  std::error_code error;
-  if (path.empty() || fs::is_directory(path, error)) return;
+  if (path.empty() || is_folder(path)) return;
   const fs::path parent = folder_of(path);
   if (parent != path) make_folders(parent);
   step(FileStep::kMakeFolder, "create the folder", path, [&] {
     const int result = ::mkdir(path.c_str(), 0755);
     // Another process may have made it in between.
-    return result != 0 && errno == EEXIST && fs::is_directory(path, error) ? 0 : result;
+    return result != 0 && errno == EEXIST && is_folder(path) ? 0 : result;
   });
   sync_folder(parent);
 }
@@ -228,9 +240,9 @@ void remove_path(const fs::path& path) {
 }
 
 uint64_t free_disk_bytes(const fs::path& path) {
-  fs::path place = fs::absolute(path);
   std::error_code error;
-  while (!fs::exists(place, error) && place.has_relative_path()) place = place.parent_path();
+  fs::path place = fs::absolute(path, error);
+  while (!path_exists(place) && place.has_relative_path()) place = place.parent_path();
   struct statvfs status {};
   if (::statvfs(place.c_str(), &status) != 0) throw_io("measure the free disk space", place, errno);
   return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;

@@ -14,6 +14,10 @@ namespace dlm {
 
 namespace fs = std::filesystem;
 
+// Whether something is there, or a folder is; false also where the system does not let us look.
+bool path_exists(const fs::path& path);
+bool is_folder(const fs::path& path);
+
 // The whole file. Throws Error(kIo) when it cannot be read or is larger than max_bytes.
 std::string read_file(const fs::path& path, size_t max_bytes = size_t{1} << 30);
 
