@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Configures and builds one preset (release unless named) into build/PRESET. A build folder that an
+# older or moved checkout left behind is made anew when it no longer configures.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=${1:-release}
+folder=build/$preset
+made_for=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$folder/CMakeCache.txt" 2>/dev/null || true)
+if [ -e "$folder" ] && ! [ "$made_for" -ef . ]; then
+  echo "build: $folder is of another checkout, starting over"
+  rm -rf "$folder"
+fi
+if ! cmake --preset "$preset" >/dev/null; then
+  [ -e "$folder" ] || exit 1
+  echo "build: $folder does not configure, starting over"
+  rm -rf "$folder"
+  cmake --preset "$preset"
+fi
+cmake --build "$folder" --parallel "$(nproc)"
