@@ -7,7 +7,8 @@
 namespace dlm {
 
 namespace {
-// Work is split at multiples of this many elements, so sums have the same parts at any thread count.
+// Work is split at multiples of this many elements, so sums have the same parts at any thread
+// count.
 constexpr int64_t kSlice = 65536;
 
 struct Slice {
@@ -60,7 +61,8 @@ double AdamW::step(float learning_rate, Device& device) {
     Parameter& p = *parameters_[s.parameter];
     const bool decays = !decay_matrices_only_ || p.value.shape().size() == 2;
     float* w = p.trained_elements() + s.first;
-    device.kernels().adamw(w, p.grad.mutable_f32() + s.first, first_[s.parameter].mutable_f32() + s.first,
+    device.kernels().adamw(w, p.grad.mutable_f32() + s.first,
+                           first_[s.parameter].mutable_f32() + s.first,
                            second_[s.parameter].mutable_f32() + s.first, s.count, learning_rate,
                            options_.beta1, options_.beta2, options_.eps,
                            decays ? options_.weight_decay : 0.0f, bias1, bias2, grad_scale);

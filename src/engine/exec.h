@@ -1,5 +1,5 @@
-// One pass of a graph over one batch: it binds values to memory, and gives operations the batch, the
-// workers and the kernels.
+// One pass of a graph over one batch: it binds values to memory, and gives operations the batch,
+// the workers and the kernels.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ struct Batch {
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   int64_t num_labels() const;
   // Appends a row with positions 0, 1, ...; labels as above, or empty.
-  void add_row(std::span<const int32_t> row_tokens, std::span<const int32_t> row_labels, uint64_t id);
+  void add_row(std::span<const int32_t> row_tokens, std::span<const int32_t> row_labels,
+               uint64_t id);
 };
 
 // The workers and kernels of a process; shared by every graph that runs in it.
@@ -84,7 +85,9 @@ class Exec {
   const RowKernels<T>& rows() const {
     return device_.kernels().rows<T>();
   }
-  std::byte* scratch(int worker) { return scratch_.get() + static_cast<size_t>(worker) * scratch_stride_; }
+  std::byte* scratch(int worker) {
+    return scratch_.get() + static_cast<size_t>(worker) * scratch_stride_;
+  }
 
   // Runs body(task, worker) for each task on the workers.
   void run(int64_t num_tasks, const std::function<void(int64_t, int)>& body) {
@@ -107,7 +110,8 @@ class Exec {
 
  private:
   std::byte* at(int64_t offset_per_token) {
-    return arena_.get() + static_cast<size_t>(offset_per_token) * static_cast<size_t>(padded_tokens_);
+    return arena_.get() +
+           static_cast<size_t>(offset_per_token) * static_cast<size_t>(padded_tokens_);
   }
 
   const Graph& graph_;

@@ -8,7 +8,8 @@ namespace dlm {
 
 namespace {
 
-// A buffer lives over [start, end] of the timeline: the forward ops, then the backward ops reversed.
+// A buffer lives over [start, end] of the timeline: the forward ops, then the backward ops
+// reversed.
 struct Buffer {
   int64_t bytes_per_token;
   int start;
@@ -51,7 +52,9 @@ ValueId Graph::add_value(std::string name, int64_t cols, DType dtype, bool is_re
   return {static_cast<int>(values_.size()) - 1};
 }
 
-void Graph::add_op(std::unique_ptr<Op> op) { ops_.push_back(std::move(op)); }
+void Graph::add_op(std::unique_ptr<Op> op) {
+  ops_.push_back(std::move(op));
+}
 
 void Graph::finish(bool training) {
   training_ = training;

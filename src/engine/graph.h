@@ -1,7 +1,7 @@
-// A model as a static list of operations on values, and the memory plan that follows from it. Forward
-// and backward are two passes over the list. All values are matrices with one line per token of a
-// padding-free batch, so their sizes, offsets and the predicted peak are bytes per token, known before
-// the first step.
+// A model as a static list of operations on values, and the memory plan that follows from it.
+// Forward and backward are two passes over the list. All values are matrices with one line per
+// token of a padding-free batch, so their sizes, offsets and the predicted peak are bytes per
+// token, known before the first step.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,8 @@ class Graph {
   DType dtype(ValueId v) const { return values_[v.index].dtype; }
   const std::string& value_name(ValueId v) const { return values_[v.index].name; }
 
-  // Bytes per token of the activation arena; offsets of a value's data and gradient in it, per token.
+  // Bytes per token of the activation arena; offsets of a value's data and gradient in it, per
+  // token.
   int64_t arena_bytes_per_token() const { return arena_bytes_per_token_; }
   int64_t data_offset(ValueId v) const { return values_[v.index].data_offset; }
   int64_t grad_offset(ValueId v) const { return values_[v.index].grad_offset; }

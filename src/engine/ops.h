@@ -1,5 +1,6 @@
 // The operations that a model is written in; each call adds one to a graph and returns its value.
-// T stands for the graph's activation type, f32 or bf16. Shapes are per token: [n] is n numbers a token.
+// T stands for the graph's activation type, f32 or bf16. Shapes are per token: [n] is n numbers a
+// token.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ struct AttentionSpec {
   float scale = 1.0f;  // of the scores, usually 1 / sqrt(head_dim)
 };
 
-// Keys and values of the tokens seen so far in one sequence, T [capacity, num_kv_heads * head_dim] a layer.
+// Keys and values of the tokens seen so far in one sequence, T [capacity, num_kv_heads * head_dim]
+// a layer.
 struct KvCacheLayer {
   Tensor keys;
   Tensor values;
@@ -64,8 +66,8 @@ ValueId linear_add(Graph& graph, ValueId x, LinearSpec spec, ValueId residual, D
 void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const RopeTable* table,
           DType dtype);
 
-// Causal grouped-query attention within each row: T [num_heads * head_dim] from q of that size and k,
-// v of [num_kv_heads * head_dim].
+// Causal grouped-query attention within each row: T [num_heads * head_dim] from q of that size and
+// k, v of [num_kv_heads * head_dim].
 ValueId attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
                   DType dtype);
 
@@ -77,9 +79,9 @@ ValueId cached_attention(Graph& graph, ValueId q, ValueId k, ValueId v, const At
 // silu(gate) * up.
 ValueId silu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype);
 
-// Cross-entropy of the batch's labels under logits = x * head^T, head T [vocab, hidden], in chunks of
-// labelled tokens: logits of a whole batch never exist. Fills Exec::token_losses; the gradient is
-// scaled by Exec::loss_scale.
+// Cross-entropy of the batch's labels under logits = x * head^T, head T [vocab, hidden], in chunks
+// of labelled tokens: logits of a whole batch never exist. Fills Exec::token_losses; the gradient
+// is scaled by Exec::loss_scale.
 void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype);
 
 }  // namespace dlm

@@ -9,7 +9,8 @@ namespace dlm {
 
 struct Parameter {
   std::string name;
-  // What operations multiply by: bf16 or f32. For a frozen weight this may be a view of a mapped file.
+  // What operations multiply by: bf16 or f32. For a frozen weight this may be a view of a mapped
+  // file.
   Tensor value;
   // f32, only when the parameter trains: the optimizer's copy and the accumulated gradient. When
   // `value` is f32 and trains, `master` is empty and `value` itself is updated.

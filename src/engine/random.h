@@ -1,5 +1,5 @@
-// Counter-based random numbers: each draw is a hash of its key, so a result never depends on the order
-// of draws, the thread that makes them, or where a run was resumed.
+// Counter-based random numbers: each draw is a hash of its key, so a result never depends on the
+// order of draws, the thread that makes them, or where a run was resumed.
 #pragma once
 
 #include <cstdint>

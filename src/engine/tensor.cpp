@@ -14,10 +14,14 @@ size_t dtype_size(DType dtype) {
 
 const char* dtype_name(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "f32";
-    case DType::kBF16: return "bf16";
-    case DType::kF16: return "f16";
-    case DType::kI32: return "i32";
+    case DType::kF32:
+      return "f32";
+    case DType::kBF16:
+      return "bf16";
+    case DType::kF16:
+      return "f16";
+    case DType::kI32:
+      return "i32";
   }
   return "?";
 }
@@ -100,10 +104,18 @@ Tensor Tensor::cast(DType dtype) const {
   for (int64_t i = 0; i < numel_; ++i) {
     float value = 0;
     switch (dtype_) {
-      case DType::kF32: value = static_cast<const float*>(data_)[i]; break;
-      case DType::kBF16: value = to_f32(static_cast<const BF16*>(data_)[i]); break;
-      case DType::kF16: value = f16_to_f32(static_cast<const uint16_t*>(data_)[i]); break;
-      case DType::kI32: value = static_cast<float>(static_cast<const int32_t*>(data_)[i]); break;
+      case DType::kF32:
+        value = static_cast<const float*>(data_)[i];
+        break;
+      case DType::kBF16:
+        value = to_f32(static_cast<const BF16*>(data_)[i]);
+        break;
+      case DType::kF16:
+        value = f16_to_f32(static_cast<const uint16_t*>(data_)[i]);
+        break;
+      case DType::kI32:
+        value = static_cast<float>(static_cast<const int32_t*>(data_)[i]);
+        break;
     }
     if (dtype == DType::kF32) {
       static_cast<float*>(out.mutable_data())[i] = value;

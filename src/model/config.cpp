@@ -17,7 +17,8 @@ class Reader {
 
   [[noreturn]] void fail(const std::string& what, const std::string& hint = {}) const {
     throw Error(ErrorKind::kBase, what,
-                hint.empty() ? "use the config.json that came with the weights" : hint, {path_, 0, 0});
+                hint.empty() ? "use the config.json that came with the weights" : hint,
+                {path_, 0, 0});
   }
 
   const Json* find(const char* key) const {
@@ -88,7 +89,8 @@ RopeScaling read_rope_scaling(const Reader& reader, const Json& json, const std:
   scaling.factor = inner.number_or("factor", 8.0);
   scaling.low_freq_factor = inner.number_or("low_freq_factor", 1.0);
   scaling.high_freq_factor = inner.number_or("high_freq_factor", 4.0);
-  scaling.original_max_positions = static_cast<double>(inner.size("original_max_position_embeddings"));
+  scaling.original_max_positions =
+      static_cast<double>(inner.size("original_max_position_embeddings"));
   if (!(scaling.factor >= 1.0) || !(scaling.low_freq_factor > 0) ||
       !(scaling.high_freq_factor > scaling.low_freq_factor)) {
     reader.fail("the factors of rope scaling llama3 contradict each other");
@@ -124,7 +126,8 @@ ModelConfig parse_model_config(const Json& json, const std::string& path) {
   }
   if (c.head_dim % 2 != 0) reader.fail("head_dim is odd, rotary embedding needs pairs");
   if (c.num_layers > 1024 || c.head_dim > 1024) {
-    reader.fail("sizes beyond any model of this family: more than 1024 layers or head_dim above 1024");
+    reader.fail(
+        "sizes beyond any model of this family: more than 1024 layers or head_dim above 1024");
   }
   c.rms_norm_eps = reader.number_or("rms_norm_eps", 1e-6);
   c.rope_theta = reader.number_or("rope_theta", 10000.0);

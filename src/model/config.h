@@ -1,5 +1,5 @@
-// What a checkpoint's config.json says about its decoder. Refuses, by name, what this engine does not
-// compute; never guesses.
+// What a checkpoint's config.json says about its decoder. Refuses, by name, what this engine does
+// not compute; never guesses.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ struct ModelConfig {
   std::optional<int64_t> pad_token_id;
   std::vector<int64_t> eos_token_ids;
 
-  // Numbers of trained weights, and of those that a token is multiplied by (without the input table).
+  // Numbers of trained weights, and of those that a token is multiplied by (without the input
+  // table).
   int64_t num_parameters() const;
   int64_t num_linear_weights() const;
   // Cosines and sines for positions 0 .. positions-1.
@@ -50,8 +51,8 @@ struct ModelConfig {
 };
 
 // Reads the older and the newer key forms (rope_scaling or rope_parameters, torch_dtype or dtype).
-// Throws Error(kBase) with `path` as the place: missing or absurd sizes, an unknown family, features
-// that the family's code does not compute.
+// Throws Error(kBase) with `path` as the place: missing or absurd sizes, an unknown family,
+// features that the family's code does not compute.
 ModelConfig parse_model_config(const Json& json, const std::string& path);
 ModelConfig load_model_config(const fs::path& folder);
 

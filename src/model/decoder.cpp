@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -16,13 +17,14 @@ struct NamedSlot {
   Parameter* parameter;
   std::string name;
   std::vector<int64_t> shape;
-  bool is_matrix;          // matrices have the activation type, vectors are f32
-  bool feeds_residual;     // o_proj and down_proj
+  bool is_matrix;       // matrices have the activation type, vectors are f32
+  bool feeds_residual;  // o_proj and down_proj
 };
 
 // Every weight of the family with its checkpoint name and shape.
-std::vector<NamedSlot> slots(const ModelConfig& c, Parameter& embed, std::vector<DecoderLayer>& layers,
-                             Parameter& final_norm, Parameter& head) {
+std::vector<NamedSlot> slots(const ModelConfig& c, Parameter& embed,
+                             std::vector<DecoderLayer>& layers, Parameter& final_norm,
+                             Parameter& head) {
   std::vector<NamedSlot> all;
   const auto matrix = [&](Parameter& p, std::string name, int64_t out, int64_t in, bool residual) {
     all.push_back({&p, std::move(name), {out, in}, true, residual});
@@ -89,7 +91,8 @@ Tensor load_tensor(const SafetensorsSet& set, const NamedSlot& slot, DType want,
     throw Error(ErrorKind::kBase, "tensor \"" + slot.name + "\" has type " + found->dtype,
                 "use a checkpoint in BF16, F16 or F32", {folder, 0, 0});
   }
-  const Tensor view = Tensor::view(found->shape, stored, found->bytes.data(), set.file_of(slot.name));
+  const Tensor view =
+      Tensor::view(found->shape, stored, found->bytes.data(), set.file_of(slot.name));
   const auto address = reinterpret_cast<uintptr_t>(found->bytes.data());
   if (stored == want && slot.is_matrix && address % dtype_size(stored) == 0) return view;
   if (address % dtype_size(stored) == 0) return view.cast(want);
@@ -130,12 +133,42 @@ std::unique_ptr<Decoder> Decoder::random(const ModelConfig& config, DType dtype,
     const bool is_bias = slot.name.ends_with(".bias");
     for (int64_t i = 0; i < values.numel(); ++i) {
       const uint64_t key = random_key({seed, index, static_cast<uint64_t>(i)});
-      out[i] = is_bias ? 0.0f
-                       : (slot.is_matrix ? static_cast<float>(normal(key) * deviation) : 1.0f);
+      out[i] =
+          is_bias ? 0.0f : (slot.is_matrix ? static_cast<float>(normal(key) * deviation) : 1.0f);
     }
     ++index;
     slot.parameter->name = slot.name;
     slot.parameter->value = slot.is_matrix && dtype != DType::kF32 ? values.cast(dtype) : values;
+  }
+  return decoder;
+}
+
+std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype) {
+  // A prime length, so that neighbouring lines differ.
+  constexpr int64_t kBlock = 65521;
+  Tensor block = Tensor::zeros({kBlock}, DType::kF32);
+  for (int64_t i = 0; i < kBlock; ++i) {
+    const uint64_t key = random_key({1, static_cast<uint64_t>(i)});
+    block.mutable_f32()[i] = static_cast<float>(normal(key) * 0.02);
+  }
+  if (dtype != DType::kF32) block = block.cast(dtype);
+  std::unique_ptr<Decoder> decoder(new Decoder);
+  decoder->config_ = config;
+  decoder->dtype_ = dtype;
+  decoder->layers_.resize(static_cast<size_t>(config.num_layers));
+  for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
+                                     decoder->final_norm_, decoder->head_)) {
+    slot.parameter->name = slot.name;
+    Tensor& value = slot.parameter->value;
+    value = Tensor::zeros(slot.shape, slot.is_matrix ? dtype : DType::kF32);
+    if (slot.is_matrix) {
+      auto* out = static_cast<std::byte*>(value.mutable_data());
+      for (size_t at = 0; at < value.size_bytes(); at += block.size_bytes()) {
+        std::memcpy(out + at, block.data(), std::min(block.size_bytes(), value.size_bytes() - at));
+      }
+    } else if (!slot.name.ends_with(".bias")) {
+      std::fill_n(value.mutable_f32(), value.numel(), 1.0f);
+    }
   }
   return decoder;
 }
@@ -152,7 +185,8 @@ std::vector<std::pair<std::string, Parameter*>> Decoder::linear_layers() {
   std::vector<std::pair<std::string, Parameter*>> all;
   for (const NamedSlot& slot : slots(config_, embed_, layers_, final_norm_, head_)) {
     if (!slot.is_matrix || slot.parameter == &embed_ || slot.parameter == &head_) continue;
-    all.emplace_back(slot.name.substr(0, slot.name.size() - std::strlen(".weight")), slot.parameter);
+    all.emplace_back(slot.name.substr(0, slot.name.size() - std::strlen(".weight")),
+                     slot.parameter);
   }
   return all;
 }
@@ -181,8 +215,8 @@ void Decoder::save(const fs::path& folder) {
   for (const Parameter* p : all) {
     converted.push_back(p->value.dtype() == DType::kBF16 ? p->value : p->value.cast(DType::kBF16));
     const Tensor& t = converted.back();
-    views.push_back({p->name, "BF16", t.shape(),
-                     {static_cast<const std::byte*>(t.data()), t.size_bytes()}});
+    views.push_back(
+        {p->name, "BF16", t.shape(), {static_cast<const std::byte*>(t.data()), t.size_bytes()}});
   }
   write_safetensors(folder / "model.safetensors", views, {{"format", "pt"}});
   write_file_atomic(folder / "config.json", model_config_json(config_).dump(2) + "\n");

@@ -27,19 +27,23 @@ struct DecoderLayer {
 
 class Decoder {
  public:
-  // Maps `folder`/model.safetensors (or its shards). Weights whose type is not `dtype` are converted
-  // once. Throws Error(kBase) naming the tensor for missing ones and wrong shapes.
+  // Maps `folder`/model.safetensors (or its shards). Weights whose type is not `dtype` are
+  // converted once. Throws Error(kBase) naming the tensor for missing ones and wrong shapes.
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype);
-  // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided by
-  // sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
+  // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided
+  // by sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
   static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
+  // Weights of the same spread from one small block of normals that repeats; for measuring the
+  // speed of large shapes, which random() would take minutes to fill. Never for training.
+  static std::unique_ptr<Decoder> tiled(const ModelConfig& config, DType dtype);
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
 
   // All weights with their checkpoint names, in file order; a tied head appears once.
   std::vector<Parameter*> parameters();
-  // Name and weight of each linear layer that can carry an adapter: "model.layers.0.self_attn.q_proj".
+  // Name and weight of each linear layer that can carry an adapter:
+  // "model.layers.0.self_attn.q_proj".
   std::vector<std::pair<std::string, Parameter*>> linear_layers();
   Parameter& head() { return config_.tie_word_embeddings ? embed_ : head_; }
   Parameter& embedding() { return embed_; }
@@ -85,8 +89,8 @@ enum class GraphUse {
   kHidden,    // forward only, up to the final norm; every value is kept
 };
 
-// `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder and
-// adapter, which must outlive it.
+// `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder
+// and adapter, which must outlive it.
 std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter, GraphUse use,
                                           int64_t max_positions);
 std::unique_ptr<DecoderGraph> build_generation_graph(Decoder& decoder, LoraAdapter* adapter,

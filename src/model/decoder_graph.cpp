@@ -12,7 +12,11 @@ namespace {
 class Writer {
  public:
   Writer(Decoder& decoder, LoraAdapter* adapter, DecoderGraph& out)
-      : decoder_(decoder), adapter_(adapter), out_(out), graph_(out.graph), dtype_(decoder.dtype()) {}
+      : decoder_(decoder),
+        adapter_(adapter),
+        out_(out),
+        graph_(out.graph),
+        dtype_(decoder.dtype()) {}
 
   void write(KvCache* cache) {
     const ModelConfig& c = decoder_.config();
@@ -33,12 +37,11 @@ class Writer {
     const ModelConfig& c = decoder_.config();
     const std::string prefix = "model.layers." + std::to_string(index) + ".self_attn.";
     const ValueId h = rmsnorm(graph_, x, &layer.input_norm, eps, dtype_);
-    const std::vector<ValueId> qkv =
-        linear_group(graph_, h,
-                     {spec(layer.q, layer.q_bias, prefix + "q_proj"),
-                      spec(layer.k, layer.k_bias, prefix + "k_proj"),
-                      spec(layer.v, layer.v_bias, prefix + "v_proj")},
-                     dtype_);
+    const std::vector<ValueId> qkv = linear_group(graph_, h,
+                                                  {spec(layer.q, layer.q_bias, prefix + "q_proj"),
+                                                   spec(layer.k, layer.k_bias, prefix + "k_proj"),
+                                                   spec(layer.v, layer.v_bias, prefix + "v_proj")},
+                                                  dtype_);
     rope(graph_, qkv[0], c.num_heads, c.head_dim, &out_.rope, dtype_);
     rope(graph_, qkv[1], c.num_kv_heads, c.head_dim, &out_.rope, dtype_);
     AttentionSpec attention_spec;
@@ -46,11 +49,10 @@ class Writer {
     attention_spec.num_kv_heads = c.num_kv_heads;
     attention_spec.head_dim = c.head_dim;
     attention_spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
-    const ValueId o =
-        cache == nullptr
-            ? attention(graph_, qkv[0], qkv[1], qkv[2], attention_spec, dtype_)
-            : cached_attention(graph_, qkv[0], qkv[1], qkv[2], attention_spec,
-                               &cache->layers[index], dtype_);
+    const ValueId o = cache == nullptr
+                          ? attention(graph_, qkv[0], qkv[1], qkv[2], attention_spec, dtype_)
+                          : cached_attention(graph_, qkv[0], qkv[1], qkv[2], attention_spec,
+                                             &cache->layers[index], dtype_);
     return linear_add(graph_, o, spec(layer.o, layer.o_bias, prefix + "o_proj"), x, dtype_);
   }
 
@@ -63,7 +65,8 @@ class Writer {
                       spec(layer.up, layer.up_bias, prefix + "up_proj")},
                      dtype_);
     const ValueId a = silu_mul(graph_, gate_up[0], gate_up[1], dtype_);
-    return linear_add(graph_, a, spec(layer.down, layer.down_bias, prefix + "down_proj"), x, dtype_);
+    return linear_add(graph_, a, spec(layer.down, layer.down_bias, prefix + "down_proj"), x,
+                      dtype_);
   }
 
   LinearSpec spec(Parameter& weight, Parameter& bias, const std::string& module) {

@@ -22,15 +22,18 @@ std::span<const float> Generator::prefill(std::span<const int32_t> prompt) {
   return run(prompt);
 }
 
-std::span<const float> Generator::step(int32_t token) { return run({&token, 1}); }
+std::span<const float> Generator::step(int32_t token) {
+  return run({&token, 1});
+}
 
 std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   const auto count = static_cast<int64_t>(tokens.size());
   check(count > 0, "generation needs at least one token");
   if (length_ + count > cache_.capacity) {
-    throw Error(ErrorKind::kInference,
-                "the text is longer than the context of " + std::to_string(cache_.capacity) + " tokens",
-                "shorten the prompt, or lower --max-tokens");
+    throw Error(
+        ErrorKind::kInference,
+        "the text is longer than the context of " + std::to_string(cache_.capacity) + " tokens",
+        "shorten the prompt, or lower --max-tokens");
   }
   batch_.tokens.assign(tokens.begin(), tokens.end());
   batch_.positions.resize(tokens.size());
@@ -47,12 +50,13 @@ std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   const int64_t tasks = (vocab + kRows - 1) / kRows;
   const auto project = [&]<class T>(T*) {
     std::vector<float> line(static_cast<size_t>(hidden));
-    exec_.rows<T>().to_f32(exec_.data<T>(graph_->final) + (count - 1) * hidden, hidden, line.data());
+    exec_.rows<T>().to_f32(exec_.data<T>(graph_->final) + (count - 1) * hidden, hidden,
+                           line.data());
     device_.pool().run(tasks, [&](int64_t task, int) {
       const int64_t first = task * kRows;
       exec_.rows<T>().rank_project(static_cast<const T*>(head.data()) + first * hidden,
-                                   std::min(kRows, vocab - first), hidden, hidden, line.data(), hidden,
-                                   1, 1.0f, logits_.data() + first);
+                                   std::min(kRows, vocab - first), hidden, hidden, line.data(),
+                                   hidden, 1, 1.0f, logits_.data() + first);
     });
   };
   if (decoder_.dtype() == DType::kBF16) {
@@ -107,6 +111,7 @@ Generation generate(Generator& generator, std::span<const int32_t> prompt, int64
     const int32_t token = sample(logits, options, static_cast<int64_t>(out.tokens.size()));
     if (std::find(stop_tokens.begin(), stop_tokens.end(), token) != stop_tokens.end()) {
       out.stopped = true;
+      out.stop_token = token;
       return out;
     }
     out.tokens.push_back(token);

@@ -17,8 +17,8 @@ class Generator {
   // `adapter` may be null. Decoder, adapter and device must outlive the generator.
   Generator(Decoder& decoder, LoraAdapter* adapter, Device& device, int64_t capacity);
 
-  // Starts over with a prompt (1 to capacity tokens); returns the logits that follow it, f32 [vocab],
-  // valid until the next call.
+  // Starts over with a prompt (1 to capacity tokens); returns the logits that follow it, f32
+  // [vocab], valid until the next call.
   std::span<const float> prefill(std::span<const int32_t> prompt);
   // Appends one token. Throws Error(kInference) when the cache is full.
   std::span<const float> step(int32_t token);
@@ -53,12 +53,13 @@ struct SamplingOptions {
 int32_t sample(std::span<const float> logits, const SamplingOptions& options, int64_t position);
 
 struct Generation {
-  std::vector<int32_t> tokens;    // without the stopping token
-  bool stopped = false;           // by a stop token; false: the limit was reached
+  std::vector<int32_t> tokens;  // without the stopping token
+  bool stopped = false;         // by a stop token; false: the limit was reached
+  int32_t stop_token = -1;      // which one
 };
 
-// Generates up to max_tokens after `prompt`; on_token sees each token as it comes and may return false
-// to end early.
+// Generates up to max_tokens after `prompt`; on_token sees each token as it comes and may return
+// false to end early.
 Generation generate(Generator& generator, std::span<const int32_t> prompt, int64_t max_tokens,
                     std::span<const int32_t> stop_tokens, const SamplingOptions& options,
                     const std::function<bool(int32_t)>& on_token = {});

@@ -89,7 +89,8 @@ std::unique_ptr<LoraAdapter> LoraAdapter::create(Decoder& decoder, const LoraOpt
     if (used) continue;
     std::string known;
     for (const std::string& last : last_names) known += (known.empty() ? "" : ", ") + last;
-    throw Error(ErrorKind::kTrain, "target module \"" + name + "\" names no linear layer of the base",
+    throw Error(ErrorKind::kTrain,
+                "target module \"" + name + "\" names no linear layer of the base",
                 "this base has: " + known);
   }
   if (adapter->layers_.empty()) {
@@ -133,7 +134,8 @@ std::unique_ptr<LoraAdapter> LoraAdapter::load(const fs::path& folder, Decoder& 
   if (const Json* r = config.find("revision"); r != nullptr && r->is_string()) {
     o.base_revision = r->as_string();
   }
-  if (o.rank < 1 || o.rank > 4096) refuse("\"r\" is not a rank from 1 to 4096", "the file is damaged");
+  if (o.rank < 1 || o.rank > 4096)
+    refuse("\"r\" is not a rank from 1 to 4096", "the file is damaged");
 
   const fs::path weights_path = folder / "adapter_model.safetensors";
   const SafetensorsFile file = SafetensorsFile::open(weights_path);
@@ -157,7 +159,8 @@ std::unique_ptr<LoraAdapter> LoraAdapter::load(const fs::path& folder, Decoder& 
     const float* b = read(kPrefix + module + ".lora_B.weight", out, o.rank);
     if (a == nullptr && b == nullptr) continue;
     if (a == nullptr || b == nullptr) {
-      throw Error(ErrorKind::kInference, "module \"" + module + "\" has only one of lora_A and lora_B",
+      throw Error(ErrorKind::kInference,
+                  "module \"" + module + "\" has only one of lora_A and lora_B",
                   "the file is incomplete; train again", {weights_path.string(), 0, 0});
     }
     used += 2;
@@ -246,7 +249,9 @@ void LoraAdapter::save(const fs::path& folder) const {
   for (const auto& [module, lora] : layers_) {
     const Tensor& a = lora->a.value;
     const Tensor& bt = lora->bt.value;
-    views.push_back({lora->a.name, "F32", a.shape(),
+    views.push_back({lora->a.name,
+                     "F32",
+                     a.shape(),
                      {static_cast<const std::byte*>(a.data()), a.size_bytes()}});
     b_storage.push_back(transposed(bt.f32(), bt.dim(1), bt.dim(0)));
     const auto* bytes = reinterpret_cast<const std::byte*>(b_storage.back().data());

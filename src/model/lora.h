@@ -1,4 +1,5 @@
-// A LoRA adapter: one low-rank pair per targeted linear layer, read and written as a PEFT directory.
+// A LoRA adapter: one low-rank pair per targeted linear layer, read and written as a PEFT
+// directory.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +33,10 @@ class LoraAdapter {
  public:
   // A ~ uniform(-1/sqrt(in), 1/sqrt(in)), keyed by (seed, module name, element); B = 0, so that the
   // adapter starts as the base. Throws Error(kTrain) when a target names no layer.
-  static std::unique_ptr<LoraAdapter> create(Decoder& decoder, const LoraOptions& options, uint64_t seed);
-  // Reads adapter_config.json and adapter_model.safetensors. Throws Error(kFormat or kInference) naming
-  // file and tensor for anything that does not fit the decoder.
+  static std::unique_ptr<LoraAdapter> create(Decoder& decoder, const LoraOptions& options,
+                                             uint64_t seed);
+  // Reads adapter_config.json and adapter_model.safetensors. Throws Error(kFormat or kInference)
+  // naming file and tensor for anything that does not fit the decoder.
   static std::unique_ptr<LoraAdapter> load(const fs::path& folder, Decoder& decoder);
 
   const LoraOptions& options() const { return options_; }
@@ -46,8 +48,8 @@ class LoraAdapter {
   std::vector<std::pair<std::string, Lora*>> layers();
   int64_t num_parameters() const;
 
-  // adapter_config.json and adapter_model.safetensors (f32) into an existing folder. Bytes depend on the
-  // weights and options only.
+  // adapter_config.json and adapter_model.safetensors (f32) into an existing folder. Bytes depend
+  // on the weights and options only.
   void save(const fs::path& folder) const;
   Json config_json() const;
 

@@ -1,5 +1,6 @@
-// Causal attention within each row, in blocks of queries. Scores of one block are f32 and live only in a
-// worker's scratch; the backward pass recomputes them from the saved log-sum-exp (Dao et al. 2022).
+// Causal attention within each row, in blocks of queries. Scores of one block are f32 and live only
+// in a worker's scratch; the backward pass recomputes them from the saved log-sum-exp (Dao et al.
+// 2022).
 
 #include <algorithm>
 #include <bit>
@@ -23,7 +24,8 @@ int64_t block_size(int64_t row_length) {
 
 // Score lines are this long in memory: a power of two, so that few product shapes exist.
 int64_t score_stride(int64_t row_length) {
-  return std::max<int64_t>(128, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(row_length))));
+  return std::max<int64_t>(128,
+                           static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(row_length))));
 }
 
 // Hands out pieces of a worker's scratch memory.
@@ -41,8 +43,8 @@ class Scratch {
   std::byte* at_;
 };
 
-// Lines [first, first + count) of one head: in place when they all are tokens of the batch, else copied
-// into `spare` with zeros after the last token (what lies there must not reach a sum).
+// Lines [first, first + count) of one head: in place when they all are tokens of the batch, else
+// copied into `spare` with zeros after the last token (what lies there must not reach a sum).
 template <class T>
 struct Lines {
   const T* data;
@@ -95,7 +97,8 @@ class AttentionOp : public Op {
   std::vector<ValueId> saves() const override { return {q_, k_, v_, out_, lse_}; }
   std::vector<ValueId> backward_scratch() const override { return {delta_}; }
   size_t scratch_bytes(int64_t tokens) const override {
-    // Backward: two f32 and two T score blocks, two f32 and four T sets of head lines, one f32 block.
+    // Backward: two f32 and two T score blocks, two f32 and four T sets of head lines, one f32
+    // block.
     const int64_t length = std::max<int64_t>(128, (tokens + 127) / 128 * 128);
     const int64_t scores = 128 * score_stride(tokens);
     const int64_t lines = (length + 128) * spec_.head_dim;
@@ -160,8 +163,8 @@ class AttentionOp : public Op {
       float* scores = scratch.take<float>(t.block * stride);
       T* probs = scratch.take<T>(t.block * stride);
       float* tile = scratch.take<float>(t.block * hd);
-      const Lines<T> q(exec.data<T>(q_) + t.head * hd, q_stride(), hd, t.row.begin + t.start, t.block,
-                       exec.tokens(), scratch.take<T>(t.block * hd));
+      const Lines<T> q(exec.data<T>(q_) + t.head * hd, q_stride(), hd, t.row.begin + t.start,
+                       t.block, exec.tokens(), scratch.take<T>(t.block * hd));
       const Lines<T> k(exec.data<T>(k_) + kv_head * hd, kv_stride(), hd, t.row.begin, keys,
                        exec.tokens(), scratch.take<T>(keys * hd));
       const Lines<T> v(exec.data<T>(v_) + kv_head * hd, kv_stride(), hd, t.row.begin, keys,
@@ -172,12 +175,12 @@ class AttentionOp : public Op {
       const int64_t first = t.row.begin + t.start;
       for (int64_t i = 0; i < t.block; ++i) {
         if (first + i >= t.row.end) {
-          std::memset(static_cast<void*>(probs + i * stride), 0, static_cast<size_t>(keys) * sizeof(T));
+          std::memset(static_cast<void*>(probs + i * stride), 0,
+                      static_cast<size_t>(keys) * sizeof(T));
           continue;
         }
-        exec.data<float>(lse_)[(first + i) * spec_.num_heads + t.head] =
-            exec.rows<T>().softmax(scores + i * stride, t.start + i + 1, keys, spec_.scale,
-                                   probs + i * stride);
+        exec.data<float>(lse_)[(first + i) * spec_.num_heads + t.head] = exec.rows<T>().softmax(
+            scores + i * stride, t.start + i + 1, keys, spec_.scale, probs + i * stride);
       }
       gemm(product<T>(t.block, hd, keys, stride, v.ld, hd), probs, v.data, tile);
       for (int64_t i = 0; i < t.block && first + i < t.row.end; ++i) {
@@ -188,7 +191,8 @@ class AttentionOp : public Op {
   }
 
   // Gradients of all query heads that share one key-value head, in one row.
-  void backward_head_group(Exec& exec, const BatchRow& row, int64_t kv_head, std::byte* memory) const {
+  void backward_head_group(Exec& exec, const BatchRow& row, int64_t kv_head,
+                           std::byte* memory) const {
     const int64_t hd = spec_.head_dim;
     const int64_t length = row.end - row.begin;
     const int64_t block = block_size(length);
@@ -204,10 +208,10 @@ class AttentionOp : public Op {
     float* tile = scratch.take<float>(block * hd);
     T* spare_q = scratch.take<T>(block * hd);
     T* spare_do = scratch.take<T>(block * hd);
-    const Lines<T> k(exec.data<T>(k_) + kv_head * hd, kv_stride(), hd, row.begin, lines, exec.tokens(),
-                     scratch.take<T>(lines * hd));
-    const Lines<T> v(exec.data<T>(v_) + kv_head * hd, kv_stride(), hd, row.begin, lines, exec.tokens(),
-                     scratch.take<T>(lines * hd));
+    const Lines<T> k(exec.data<T>(k_) + kv_head * hd, kv_stride(), hd, row.begin, lines,
+                     exec.tokens(), scratch.take<T>(lines * hd));
+    const Lines<T> v(exec.data<T>(v_) + kv_head * hd, kv_stride(), hd, row.begin, lines,
+                     exec.tokens(), scratch.take<T>(lines * hd));
     std::memset(dk, 0, static_cast<size_t>(lines * hd) * sizeof(float));
     std::memset(dv, 0, static_cast<size_t>(lines * hd) * sizeof(float));
     for (int64_t head = kv_head * group(); head < (kv_head + 1) * group(); ++head) {
@@ -258,10 +262,10 @@ class AttentionOp : public Op {
     const int64_t first = batch.positions[0];
     check(first + exec.tokens() <= cache_->keys.dim(0), "cached attention: the cache is full");
     const auto bytes = static_cast<size_t>(exec.tokens() * kv_stride()) * sizeof(T);
-    std::memcpy(static_cast<T*>(cache_->keys.mutable_data()) + first * kv_stride(), exec.data<T>(k_),
-                bytes);
-    std::memcpy(static_cast<T*>(cache_->values.mutable_data()) + first * kv_stride(), exec.data<T>(v_),
-                bytes);
+    std::memcpy(static_cast<T*>(cache_->keys.mutable_data()) + first * kv_stride(),
+                exec.data<T>(k_), bytes);
+    std::memcpy(static_cast<T*>(cache_->values.mutable_data()) + first * kv_stride(),
+                exec.data<T>(v_), bytes);
   }
 
   // Few queries against many cached keys: bound by reading the cache, so plain dot products.
@@ -300,7 +304,8 @@ class AttentionOp : public Op {
 
 ValueId add_attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
                       KvCacheLayer* cache, DType dtype) {
-  check(spec.num_heads % spec.num_kv_heads == 0, "attention: heads must share key-value heads evenly");
+  check(spec.num_heads % spec.num_kv_heads == 0,
+        "attention: heads must share key-value heads evenly");
   const ValueId out = graph.add_value("attention", spec.num_heads * spec.head_dim, dtype);
   const ValueId lse = graph.add_value("attention lse", spec.num_heads, DType::kF32);
   const ValueId delta = graph.add_value("attention delta", spec.num_heads, DType::kF32);

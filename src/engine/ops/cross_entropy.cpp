@@ -113,13 +113,12 @@ class CrossEntropyOp : public Op {
     return (static_cast<int64_t>(labelled.size()) + kChunk - 1) / kChunk;
   }
 
-  // Losses of one chunk, and its input gradient when the graph trains. dlogits go to `dlogits` when it
-  // is given, else to scratch.
-  void process_chunk(Exec& exec, const std::vector<int64_t>& labelled, int64_t chunk, std::byte* memory,
-                     T* dlogits) const {
+  // Losses of one chunk, and its input gradient when the graph trains. dlogits go to `dlogits` when
+  // it is given, else to scratch.
+  void process_chunk(Exec& exec, const std::vector<int64_t>& labelled, int64_t chunk,
+                     std::byte* memory, T* dlogits) const {
     const int64_t first = chunk * kChunk;
-    const int64_t count =
-        std::min(kChunk, static_cast<int64_t>(labelled.size()) - first);
+    const int64_t count = std::min(kChunk, static_cast<int64_t>(labelled.size()) - first);
     float* logits = reinterpret_cast<float*>(memory);
     float* tile = logits + kChunk * vocab_;
     T* lines = reinterpret_cast<T*>(tile + kChunk * hidden_);
@@ -137,9 +136,9 @@ class CrossEntropyOp : public Op {
       const auto index = static_cast<size_t>(first + i);
       const int64_t label = exec.batch().labels[static_cast<size_t>(labelled[index])];
       check(label >= 0 && label < vocab_, "cross_entropy: a label beyond the vocabulary");
-      exec.token_losses[index] = exec.rows<T>().cross_entropy(
-          logits + i * vocab_, vocab_, label, exec.loss_scale,
-          training ? dlogits + i * vocab_ : nullptr);
+      exec.token_losses[index] =
+          exec.rows<T>().cross_entropy(logits + i * vocab_, vocab_, label, exec.loss_scale,
+                                       training ? dlogits + i * vocab_ : nullptr);
     }
     if (!training || !exec.graph().requires_grad(x_)) return;
     if (dlogits == own_dlogits && count < kChunk) {
@@ -156,8 +155,9 @@ class CrossEntropyOp : public Op {
     shape.input = head_->value.dtype();
     gemm(shape, dlogits, head_->value.data(), tile);
     for (int64_t i = 0; i < count; ++i) {
-      exec.rows<T>().from_f32(tile + i * hidden_, hidden_,
-                              exec.grad<T>(x_) + labelled[static_cast<size_t>(first + i)] * hidden_);
+      exec.rows<T>().from_f32(
+          tile + i * hidden_, hidden_,
+          exec.grad<T>(x_) + labelled[static_cast<size_t>(first + i)] * hidden_);
     }
   }
 
@@ -172,7 +172,8 @@ class CrossEntropyOp : public Op {
 
 template <class T>
 void project_to_vocabulary(const T* lines, int64_t count, const Tensor& head, float* logits) {
-  // 2,048 rows of the head stay in L2 for hidden sizes up to 512, and bound oneDNN's packing buffer.
+  // 2,048 rows of the head stay in L2 for hidden sizes up to 512, and bound oneDNN's packing
+  // buffer.
   constexpr int64_t kCols = 2048;
   const int64_t vocab = head.dim(0);
   const int64_t hidden = head.dim(1);

@@ -1,5 +1,5 @@
-// The operations between matrix products that work on one token at a time: embedding, RMS norm, rotary
-// embedding, gated activation.
+// The operations between matrix products that work on one token at a time: embedding, RMS norm,
+// rotary embedding, gated activation.
 
 #include <algorithm>
 #include <cstring>
@@ -71,8 +71,8 @@ class RmsNormOp : public Op {
     exec.for_token_blocks([&](int64_t first, int64_t count, int) {
       for (int64_t t = first; t < first + count; ++t) {
         exec.data<float>(rstd_)[t] =
-            exec.rows<T>().rmsnorm(exec.data<float>(x_) + t * cols_, weight_->value.f32(), eps_, cols_,
-                                   exec.data<T>(y_) + t * cols_);
+            exec.rows<T>().rmsnorm(exec.data<float>(x_) + t * cols_, weight_->value.f32(), eps_,
+                                   cols_, exec.data<T>(y_) + t * cols_);
       }
     });
   }
@@ -82,10 +82,9 @@ class RmsNormOp : public Op {
     if (exec.graph().requires_grad(x_)) {
       exec.for_token_blocks([&](int64_t first, int64_t count, int) {
         for (int64_t t = first; t < first + count; ++t) {
-          exec.rows<T>().rmsnorm_backward(exec.grad<T>(y_) + t * cols_,
-                                          exec.data<float>(x_) + t * cols_, w,
-                                          exec.data<float>(rstd_)[t], cols_,
-                                          exec.grad<float>(x_) + t * cols_);
+          exec.rows<T>().rmsnorm_backward(
+              exec.grad<T>(y_) + t * cols_, exec.data<float>(x_) + t * cols_, w,
+              exec.data<float>(rstd_)[t], cols_, exec.grad<float>(x_) + t * cols_);
         }
       });
     }
@@ -93,9 +92,9 @@ class RmsNormOp : public Op {
     constexpr int64_t kCols = 32;
     exec.run((cols_ + kCols - 1) / kCols, [&](int64_t task, int) {
       const int64_t col = task * kCols;
-      exec.rows<T>().norm_weight_grad(exec.grad<T>(y_) + col, exec.data<float>(x_) + col,
-                                      exec.data<float>(rstd_), exec.tokens(), cols_,
-                                      std::min(kCols, cols_ - col), weight_->grad.mutable_f32() + col);
+      exec.rows<T>().norm_weight_grad(
+          exec.grad<T>(y_) + col, exec.data<float>(x_) + col, exec.data<float>(rstd_),
+          exec.tokens(), cols_, std::min(kCols, cols_ - col), weight_->grad.mutable_f32() + col);
     });
   }
 

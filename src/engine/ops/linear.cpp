@@ -1,5 +1,5 @@
-// Linear layers that share an input, with their LoRA updates, in tiles of 128 tokens. The output tile
-// stays in f32 until the low-rank update, the bias and the residual have been added.
+// Linear layers that share an input, with their LoRA updates, in tiles of 128 tokens. The output
+// tile stays in f32 until the low-rank update, the bias and the residual have been added.
 
 #include <algorithm>
 #include <cstring>
@@ -14,8 +14,8 @@ namespace dlm {
 
 namespace {
 
-// 128 tokens a tile amortise oneDNN's packing of the weights (98% of its best rate); 1,024 columns keep
-// the f32 tile at 512 KiB, inside a 1-2 MiB L2.
+// 128 tokens a tile amortise oneDNN's packing of the weights (98% of its best rate); 1,024 columns
+// keep the f32 tile at 512 KiB, inside a 1-2 MiB L2.
 constexpr int64_t kTileTokens = 128;
 constexpr int64_t kTileCols = 1024;
 // Up to this many tokens the product is bound by reading the weights once, not by arithmetic.
@@ -233,8 +233,8 @@ class LinearOp : public Op {
     });
   }
 
-  void add_lora_and_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col, int64_t cols,
-                         float* tile) const {
+  void add_lora_and_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
+                         int64_t cols, float* tile) const {
     const LinearSpec& spec = specs_[i];
     if (spec.lora != nullptr && count > 0) {
       exec.kernels().rank_expand(tile, count, cols, cols,
@@ -248,7 +248,8 @@ class LinearOp : public Op {
     }
   }
 
-  void store_line(Exec& exec, size_t i, int64_t token, int64_t col, int64_t cols, float* line) const {
+  void store_line(Exec& exec, size_t i, int64_t token, int64_t col, int64_t cols,
+                  float* line) const {
     const int64_t at = token * out(i) + col;
     if (residual_.valid()) {
       float* sum = exec.data<float>(outputs_[i]) + at;
@@ -275,8 +276,8 @@ class LinearOp : public Op {
       for (size_t i = 0; i < specs_.size(); ++i) {
         const Lora* lora = specs_[i].lora;
         if (lora == nullptr) continue;
-        exec.rows<T>().rank_project(output_gradient(exec, i) + first * out(i), count, out(i), out(i),
-                                    lora->bt.value.f32(), out(i), lora->rank, lora->scale,
+        exec.rows<T>().rank_project(output_gradient(exec, i) + first * out(i), count, out(i),
+                                    out(i), lora->bt.value.f32(), out(i), lora->rank, lora->scale,
                                     exec.data<float>(lora_grad_[i]) + first * lora->rank);
       }
     });
@@ -322,14 +323,13 @@ class LinearOp : public Op {
         }
       }
       for (int64_t m = 0; m < real; ++m) {
-        exec.rows<T>().from_f32(tile + m * cols, cols,
-                                exec.grad<T>(x_) + (first + m) * in_ + col);
+        exec.rows<T>().from_f32(tile + m * cols, cols, exec.grad<T>(x_) + (first + m) * in_ + col);
       }
     });
   }
 
-  // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then over
-  // rows in order, so that the split into batches never shows.
+  // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
+  // over rows in order, so that the split into batches never shows.
   void backward_lora(Exec& exec, size_t i) const {
     Lora& lora = *specs_[i].lora;
     constexpr int64_t kCols = 64;
@@ -354,15 +354,15 @@ class LinearOp : public Op {
           copy.resize(static_cast<size_t>(count * cols));
           for (int64_t t = 0; t < count; ++t) {
             exec.rows<T>().dropout(lines + t * dim, cols, mask_key(exec, lora, row.begin + t), col,
-                                        lora.dropout, copy.data() + t * cols);
+                                   lora.dropout, copy.data() + t * cols);
           }
           lines = copy.data();
           ld = cols;
         }
         float* partial = reinterpret_cast<float*>(exec.scratch(worker));
         std::memset(partial, 0, static_cast<size_t>(lora.rank * cols) * sizeof(float));
-        exec.rows<T>().rank_outer(lines, count, ld, cols, c + row.begin * lora.rank, lora.rank, partial,
-                                  cols);
+        exec.rows<T>().rank_outer(lines, count, ld, cols, c + row.begin * lora.rank, lora.rank,
+                                  partial, cols);
         for (int64_t j = 0; j < lora.rank; ++j) {
           exec.kernels().add(partial + j * cols, cols, grad + j * dim + col);
         }
@@ -377,7 +377,8 @@ class LinearOp : public Op {
     T* dy = const_cast<T*>(output_gradient(exec, i));
     T* x = exec.data<T>(x_);
     const auto pad = static_cast<size_t>(exec.padded_tokens() - exec.tokens());
-    std::memset(static_cast<void*>(dy + exec.tokens() * n), 0, pad * static_cast<size_t>(n) * sizeof(T));
+    std::memset(static_cast<void*>(dy + exec.tokens() * n), 0,
+                pad * static_cast<size_t>(n) * sizeof(T));
     std::memset(static_cast<void*>(x + exec.tokens() * in_), 0,
                 pad * static_cast<size_t>(in_) * sizeof(T));
     exec.run((n + kRows - 1) / kRows, [&](int64_t task, int) {
@@ -405,8 +406,8 @@ class LinearOp : public Op {
   int64_t in_;
 };
 
-std::vector<ValueId> add_linear(Graph& graph, ValueId x, std::vector<LinearSpec> specs, ValueId residual,
-                                DType dtype) {
+std::vector<ValueId> add_linear(Graph& graph, ValueId x, std::vector<LinearSpec> specs,
+                                ValueId residual, DType dtype) {
   std::vector<ValueId> outputs;
   std::vector<ValueId> hidden;
   std::vector<ValueId> grads;

@@ -1,0 +1,74 @@
+#include "cli/console.h"
+
+#include <cstdio>
+
+#include "support/progress.h"
+
+namespace dlm {
+
+namespace {
+
+const char* prefix_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kParse:
+    case ErrorKind::kEncoding:
+      return "parse";
+    case ErrorKind::kStore:
+    case ErrorKind::kLocked:
+      return "store";
+    case ErrorKind::kBase:
+      return "base_model";
+    case ErrorKind::kLicense:
+      return "license";
+    case ErrorKind::kTrain:
+      return "train";
+    case ErrorKind::kInference:
+      return "inference";
+    case ErrorKind::kExport:
+      return "export";
+    default:
+      return nullptr;
+  }
+}
+
+void print_line(const char* colour, std::string_view head, std::string_view text) {
+  const bool coloured = progress_target(stderr).has_colour;
+  std::string line;
+  if (coloured) line += colour;
+  line += head;
+  if (coloured) line += "\033[0m";
+  line += text;
+  line += "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+}  // namespace
+
+void say(std::string_view line) {
+  print_line("", "", line);
+}
+
+void warn(std::string_view message) {
+  print_line("\033[33m", "warning: ", message);
+}
+
+void write_out(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(ErrorKind::kIo, "cannot write to standard output",
+                "is the disk full, or the pipe closed?");
+  }
+}
+
+int report(const Error& error, std::string_view command) {
+  if (error.kind() == ErrorKind::kInterrupted) {
+    print_line("\033[31m", "interrupted", "");
+    return 130;
+  }
+  const char* prefix = prefix_of(error.kind());
+  const std::string head = prefix != nullptr ? prefix : std::string(command);
+  print_line("\033[31m", head + ": ", error.what());
+  if (!error.hint().empty()) print_line("\033[2m", "hint: ", error.hint());
+  return error.kind() == ErrorKind::kUsage ? 2 : 1;
+}
+
+}  // namespace dlm

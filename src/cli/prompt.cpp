@@ -1,0 +1,134 @@
+// dlm prompt: one answer from a document's adapter, streamed.
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "doc/document.h"
+#include "infer/session.h"
+#include "store/adapter_versions.h"
+#include "store/manifest.h"
+#include "store/store_layout.h"
+#include "support/text.h"
+
+namespace dlm {
+
+namespace {
+
+struct PromptOptions {
+  std::string path;
+  std::string query;
+  bool has_query = false;
+  int64_t max_tokens = 256;
+  double temperature = 0.0;
+  double top_p = 1.0;
+  int64_t top_k = 0;
+  uint64_t seed = 0;
+  bool base_only = false;
+  bool json = false;
+};
+
+std::string read_standard_input() {
+  std::string text;
+  char buffer[65536];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof(buffer), stdin)) > 0;) {
+    text.append(buffer, n);
+    if (text.size() > (size_t{16} << 20)) {
+      throw Error(ErrorKind::kUsage, "the question on standard input is larger than 16 MiB",
+                  "give the question as an argument");
+    }
+  }
+  return std::string(trim(text));
+}
+
+int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
+  const Document document = load_document(options.path);
+  const std::string question = options.has_query ? options.query : read_standard_input();
+  if (trim(question).empty()) {
+    throw Error(ErrorKind::kUsage, "the question is empty",
+                "give it as an argument or on standard input");
+  }
+  if (find_utf8_fault(question)) {
+    throw Error(ErrorKind::kUsage, "the question is not UTF-8 text", "convert it to UTF-8");
+  }
+  const StoreLayout store(home_folder(globals), document.frontmatter.dlm_id);
+  fs::path adapter;
+  std::string base_key = document.frontmatter.base_model;
+  if (!options.base_only) {
+    const auto current = current_version(store);
+    if (!current) {
+      throw Error(
+          ErrorKind::kInference, "the document has not been trained yet",
+          "run `dlm train " + options.path + "` first, or ask the base alone with --base-only");
+    }
+    adapter = *current;
+    if (store.is_initialized()) base_key = read_manifest(store).base_model;
+  }
+  const Base base{base_key, locate_base(base_key, base_search()), {}};
+  Device device(globals.num_threads);
+  const auto session = Session::open(base, adapter, device);
+  AnswerOptions answer_options;
+  answer_options.max_tokens = options.max_tokens;
+  answer_options.sampling.temperature = options.temperature;
+  answer_options.sampling.top_p = options.top_p;
+  answer_options.sampling.top_k = options.top_k;
+  answer_options.sampling.seed = options.seed;
+  answer_options.system_prompt = document.frontmatter.system_prompt;
+  const Answer answer = session->answer(question, answer_options, [&](std::string_view text) {
+    if (!options.json) write_out(text);
+  });
+  if (options.json) {
+    Json json = Json::object();
+    json.set("answer", answer.text);
+    json.set("prompt_tokens", answer.prompt_tokens);
+    json.set("answer_tokens", answer.answer_tokens);
+    json.set("stopped", answer.stopped);
+    json.set("base_model", base.key);
+    json.set("adapter", adapter.string());
+    write_out(json.dump(2) + "\n");
+  } else {
+    write_out("\n");
+  }
+  if (!answer.stopped && globals.verbose) warn("the answer was cut at --max-tokens");
+  return 0;
+}
+
+}  // namespace
+
+Action add_prompt(CLI::App& app, const GlobalOptions& globals) {
+  auto options = std::make_shared<PromptOptions>();
+  CLI::App* command = app.add_subcommand("prompt", "Ask the trained document one question");
+  command->add_option("path", options->path, "The document")->required()->type_name("PATH");
+  auto* query =
+      command->add_option("query", options->query, "The question (default: standard input)")
+          ->type_name("TEXT");
+  command->add_option("--max-tokens", options->max_tokens, "At most so many tokens of answer")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--temp", options->temperature,
+                   "Sampling temperature; 0 takes the likeliest token")
+      ->check(CLI::Range(0.0, 10.0))
+      ->capture_default_str();
+  command
+      ->add_option("--top-p", options->top_p,
+                   "Sample from the likeliest tokens of this probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--top-k", options->top_k, "Sample from so many likeliest tokens; 0 means all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of the sampling")->capture_default_str();
+  command->add_flag("--base-only", options->base_only, "Ask the base without the adapter");
+  command->add_flag("--json", options->json, "Print answer and counts as JSON");
+  return [options, query, &globals] {
+    options->has_query = query->count() > 0;
+    return run_prompt(*options, globals);
+  };
+}
+
+}  // namespace dlm

@@ -1,0 +1,66 @@
+// Conversations and prose as token rows with a loss mask. Text that people wrote never becomes a
+// control token, whatever it spells; the loss of a conversation covers the answer and the token
+// that ends the turn, nothing else.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/file.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace dlm {
+
+// One training row. labels[i] is the token after tokens[i] where it carries loss, else -1.
+struct TokenRow {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> labels;
+  uint64_t id = 0;    // of its content; keys the row's random numbers
+  size_t source = 0;  // which document row it came from
+  int64_t num_labels() const;
+};
+
+// A base's tokenizer, chat template and end tokens, as one thing.
+class ChatFormat {
+ public:
+  // Reads tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json of
+  // a base. Throws Error(kBase) for missing files and for special tokens that the tokenizer lacks.
+  static ChatFormat load(const fs::path& base_folder);
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  bool has_chat_template() const { return chat_template_.has_value(); }
+  // Tokens that end a turn or a text.
+  const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
+  // Ends a text: the tokenizer's end-of-text token.
+  std::optional<int32_t> end_of_text() const { return end_of_text_; }
+
+  // The prompt of one question, up to where the answer begins. Throws Error(kBase) without a
+  // template.
+  std::vector<int32_t> prompt(std::string_view question,
+                              const std::optional<std::string>& system_prompt) const;
+  // The same followed by the answer and the turn's end; labels as in TokenRow.
+  TokenRow conversation(std::string_view question, std::string_view answer,
+                        const std::optional<std::string>& system_prompt) const;
+  // A text with its beginning and end tokens, cut into rows of at most `max_tokens` that follow on
+  // each other; every token but the first is a label once.
+  std::vector<TokenRow> text_rows(std::string_view text, int64_t max_tokens) const;
+
+ private:
+  ChatFormat(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
+  std::vector<int32_t> encode_template_text(std::string_view text,
+                                            const std::vector<std::string_view>& contents) const;
+
+  Tokenizer tokenizer_;
+  std::optional<ChatTemplate> chat_template_;
+  std::vector<int32_t> stop_tokens_;
+  std::optional<int32_t> end_of_text_;
+  std::vector<int32_t> text_prefix_;  // what the tokenizer puts before every text, such as BOS
+  std::string folder_;
+};
+
+}  // namespace dlm

@@ -1,0 +1,42 @@
+// From sections to rows: what a document asks the model to learn, before any tokenizer. Prose
+// becomes text to continue, each question-answer pair a conversation of two messages. Preference
+// and media sections give no rows here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "doc/document.h"
+#include "doc/grammar.h"
+
+namespace dlm {
+
+enum class RowKind { kText, kChat };
+
+struct DocumentRow {
+  RowKind kind = RowKind::kText;
+  std::string text;      // prose, trimmed
+  std::string question;  // chat
+  std::string answer;
+  bool is_probe = false;
+  std::string section_id;
+  int64_t sub_index = 0;  // occurrence number within its section id, from 0
+  int line = 0;           // in the document
+};
+
+struct DocumentRows {
+  std::vector<DocumentRow> rows;  // in document order
+  int64_t num_text = 0;
+  int64_t num_chat = 0;
+  int64_t num_preference_sections = 0;  // not trained by supervised rows
+  int64_t num_media_sections = 0;
+};
+
+// Throws Error(kParse) with the line for a section whose grammar is broken.
+DocumentRows rows_of(const Document& document);
+
+// Whether the row belongs to validation: a hash of (seed, section id, sub index), so that adding
+// sections never moves a row. About `fraction` of the rows do.
+bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction);
+
+}  // namespace dlm

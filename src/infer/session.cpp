@@ -1,0 +1,51 @@
+#include "infer/session.h"
+
+#include <algorithm>
+
+#include "support/error.h"
+#include "support/interrupt.h"
+
+namespace dlm {
+
+std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter, Device& device) {
+  std::unique_ptr<Session> session(new Session(device));
+  session->format_ = std::make_unique<ChatFormat>(ChatFormat::load(base.folder));
+  session->decoder_ = Decoder::load(base.folder, device.preferred_dtype());
+  if (!adapter.empty()) session->adapter_ = LoraAdapter::load(adapter, *session->decoder_);
+  return session;
+}
+
+Answer Session::answer(std::string_view question, const AnswerOptions& options,
+                       const std::function<void(std::string_view)>& on_text) {
+  const std::vector<int32_t> prompt = format_->prompt(question, options.system_prompt);
+  const auto prompt_tokens = static_cast<int64_t>(prompt.size());
+  const int64_t context = decoder_->config().max_positions;
+  if (prompt_tokens >= context) {
+    throw Error(ErrorKind::kInference,
+                "the prompt has " + std::to_string(prompt_tokens) +
+                    " tokens, the base's context is " + std::to_string(context),
+                "shorten the question");
+  }
+  const int64_t capacity = std::min(context, prompt_tokens + options.max_tokens);
+  Generator generator(*decoder_, adapter_.get(), device_, capacity);
+  TokenStream stream(format_->tokenizer());
+  Answer out;
+  out.prompt_tokens = prompt_tokens;
+  const auto emit = [&](const std::string& text) {
+    if (text.empty()) return;
+    out.text += text;
+    if (on_text) on_text(text);
+  };
+  const Generation said = generate(generator, prompt, capacity - prompt_tokens,
+                                   format_->stop_tokens(), options.sampling, [&](int32_t token) {
+                                     check_interrupted();
+                                     emit(stream.push(token));
+                                     return true;
+                                   });
+  emit(stream.flush());
+  out.answer_tokens = static_cast<int64_t>(said.tokens.size());
+  out.stopped = said.stopped;
+  return out;
+}
+
+}  // namespace dlm

@@ -1,0 +1,53 @@
+// A loaded base with the adapter of a document's store, ready to answer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "bases/locate.h"
+#include "data/chat_format.h"
+#include "model/generate.h"
+#include "support/file.h"
+
+namespace dlm {
+
+struct AnswerOptions {
+  int64_t max_tokens = 256;
+  SamplingOptions sampling;
+  std::optional<std::string> system_prompt;
+};
+
+struct Answer {
+  std::string text;
+  int64_t prompt_tokens = 0;
+  int64_t answer_tokens = 0;
+  bool stopped = false;  // by itself; false: at the limit
+};
+
+class Session {
+ public:
+  // `adapter` may be empty: the base alone. Throws Error(kBase) or Error(kInference).
+  static std::unique_ptr<Session> open(const Base& base, const fs::path& adapter, Device& device);
+
+  // Answers one question; `on_text` gets the answer in pieces of whole characters as they come.
+  // Throws Error(kInference) when the question leaves no room for an answer.
+  Answer answer(std::string_view question, const AnswerOptions& options,
+                const std::function<void(std::string_view)>& on_text = {});
+
+  const ModelConfig& config() const { return decoder_->config(); }
+  const ChatFormat& format() const { return *format_; }
+  DType dtype() const { return decoder_->dtype(); }
+
+ private:
+  explicit Session(Device& device) : device_(device) {}
+
+  Device& device_;
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<LoraAdapter> adapter_;
+  std::unique_ptr<ChatFormat> format_;
+};
+
+}  // namespace dlm

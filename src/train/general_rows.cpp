@@ -1,0 +1,57 @@
+#include "train/general_rows.h"
+
+#include <algorithm>
+
+#include "engine/random.h"
+#include "model/generate.h"
+#include "support/interrupt.h"
+
+namespace dlm {
+
+namespace {
+
+constexpr int64_t kMaxAnswer = 48;
+
+// 64 prompts cost a base of 10 million parameters seconds, one of a billion an hour.
+size_t num_mixed(int64_t num_parameters) {
+  if (num_parameters <= 50'000'000) return 64;
+  return num_parameters <= 600'000'000 ? 24 : 12;
+}
+
+}  // namespace
+
+GeneralRows make_general_rows(Decoder& decoder, Device& device, const ChatFormat& format,
+                              const std::optional<std::string>& system_prompt,
+                              const std::function<void(size_t, size_t)>& on_answer) {
+  const auto mixed = mixed_general_prompts().first(
+      std::min(mixed_general_prompts().size(), num_mixed(decoder.config().num_parameters())));
+  const auto measured = measured_general_prompts().first(
+      std::min(measured_general_prompts().size(), std::max<size_t>(4, mixed.size() / 4)));
+  const size_t total = mixed.size() + measured.size();
+  GeneralRows out;
+  const auto answer = [&](std::string_view question) {
+    check_interrupted();
+    const std::vector<int32_t> prompt = format.prompt(question, system_prompt);
+    const auto capacity = static_cast<int64_t>(prompt.size()) + kMaxAnswer;
+    Generator generator(decoder, nullptr, device, capacity);
+    const Generation said = generate(generator, prompt, kMaxAnswer, format.stop_tokens(), {});
+    TokenRow row;
+    row.tokens = prompt;
+    row.tokens.insert(row.tokens.end(), said.tokens.begin(), said.tokens.end());
+    row.labels.assign(row.tokens.size(), -1);
+    for (size_t i = prompt.size(); i < row.tokens.size(); ++i) row.labels[i - 1] = row.tokens[i];
+    if (said.stopped) row.labels.back() = said.stop_token;
+    row.id = random_key({0x67656e65, out.mixed.size(), out.measured.size()});
+    if (on_answer) on_answer(out.mixed.size() + out.measured.size() + 1, total);
+    return row;
+  };
+  for (const std::string_view question : mixed) out.mixed.push_back(answer(question));
+  for (const std::string_view question : measured) out.measured.push_back(answer(question));
+  // An answer of no tokens and no end teaches nothing.
+  const auto is_empty = [](const TokenRow& row) { return row.num_labels() == 0; };
+  std::erase_if(out.mixed, is_empty);
+  std::erase_if(out.measured, is_empty);
+  return out;
+}
+
+}  // namespace dlm

@@ -1,0 +1,30 @@
+// General rows: the base's own greedy answers to fixed prompts. Trained along with a document, they
+// keep prompts that have nothing to do with it as they were (self-distillation, in the spirit of Li
+// and Hoiem 2016, "Learning without Forgetting").
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "data/chat_format.h"
+#include "model/decoder.h"
+
+namespace dlm {
+
+std::span<const std::string_view> mixed_general_prompts();
+std::span<const std::string_view> measured_general_prompts();
+
+struct GeneralRows {
+  std::vector<TokenRow> mixed;     // to train on
+  std::vector<TokenRow> measured;  // to measure drift
+};
+
+// Answers of at most 48 tokens; an answer that the base did not end carries no label for the end.
+// The number of prompts falls with the size of the base, which pays for each. `on_answer` counts.
+GeneralRows make_general_rows(Decoder& decoder, Device& device, const ChatFormat& format,
+                              const std::optional<std::string>& system_prompt,
+                              const std::function<void(size_t done, size_t total)>& on_answer = {});
+
+}  // namespace dlm

@@ -1,0 +1,236 @@
+#include "train/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include "support/error.h"
+
+namespace dlm {
+
+namespace {
+
+// What a small document needs: about 250 steps of a full batch learn a dozen pairs word for word.
+constexpr int64_t kSmallSteps = 250;
+constexpr int64_t kMinSteps = 200;
+constexpr int64_t kRowsPerStep = 16;
+constexpr double kLargePasses = 3.0;
+
+// 3e-3 for 8 million parameters, 1e-3 for 135 million, 2e-4 for 7 billion.
+double rate_for(int64_t num_parameters) {
+  const double ratio = 8.4e6 / static_cast<double>(num_parameters);
+  const double rate = std::clamp(3e-3 * std::pow(ratio, 0.4), 1e-4, 3e-3);
+  const double digits = std::pow(10.0, std::floor(std::log10(rate)) - 1.0);
+  return std::round(rate / digits) * digits;
+}
+
+// Multiply-adds of a token, forward and backward, without attention: 2 for the forward pass and 2
+// for the input gradient of each weight.
+double flops_per_token(const ModelConfig& m) {
+  const double head = static_cast<double>(m.vocab_size * m.hidden_size);
+  return 4.0 * (static_cast<double>(m.num_linear_weights()) + head);
+}
+
+// f32 and activation-type values that the backward pass keeps, per token.
+int64_t activation_bytes(const ModelConfig& m, DType dtype) {
+  const auto act = static_cast<int64_t>(dtype_size(dtype));
+  const int64_t qkv = m.head_dim * (m.num_heads + 2 * m.num_kv_heads);
+  const int64_t layer = 2 * 4 * m.hidden_size + 2 * act * m.hidden_size + act * qkv +
+                        act * m.num_heads * m.head_dim + 3 * act * m.intermediate_size;
+  return m.num_layers * layer + 12 * m.hidden_size + 6 * act * m.intermediate_size;
+}
+
+}  // namespace
+
+double TrainingPlan::rate_at(int64_t step) const {
+  const auto s = static_cast<double>(step);
+  const auto warm = static_cast<double>(warmup_steps);
+  if (schedule == LrScheduler::kConstant) return learning_rate;
+  if (step < warmup_steps) return learning_rate * (s + 1) / warm;
+  const double span = std::max(1.0, static_cast<double>(steps) - warm);
+  const double progress = (s - warm) / span;
+  if (schedule == LrScheduler::kLinear) return learning_rate * (1.0 - progress);
+  return learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+}
+
+int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model) {
+  return std::min(frontmatter.training.sequence_len, model.max_positions);
+}
+
+DType choose_dtype(const Frontmatter& frontmatter, bool machine_has_bf16) {
+  const auto& wanted = frontmatter.training.precision;
+  if (!wanted) return machine_has_bf16 ? DType::kBF16 : DType::kF32;
+  if (*wanted == Precision::kFp16) {
+    throw Error(ErrorKind::kTrain, "training.precision fp16 is not supported on a CPU",
+                "write bf16 or fp32, or leave the key out");
+  }
+  if (*wanted == Precision::kBf16 && !machine_has_bf16) {
+    throw Error(ErrorKind::kTrain,
+                "this processor has no bf16 products, which training.precision asks for",
+                "write fp32, or leave the key out");
+  }
+  return *wanted == Precision::kBf16 ? DType::kBF16 : DType::kF32;
+}
+
+void check_supported(const Frontmatter& f) {
+  const TrainingConfig& t = f.training;
+  const auto refuse = [](const std::string& what, const std::string& hint) {
+    throw Error(ErrorKind::kTrain, what, hint);
+  };
+  if (t.adapters)
+    refuse("training.adapters: named adapters are not trained by this version",
+           "write the flat keys of training instead");
+  if (t.adapter.kind != AdapterKind::kLora) {
+    refuse(std::string("training.adapter: ") + word_of(kAdapterKindWords, t.adapter.kind) +
+               " is not trained by this version",
+           "write adapter: lora");
+  }
+  if (t.optimizer != Optimizer::kAdamw) {
+    refuse(std::string("training.optimizer: ") + word_of(kOptimizerWords, t.optimizer) +
+               " is not supported",
+           "write optimizer: adamw_torch, or leave the key out");
+  }
+  if (t.sources && !t.sources->empty()) {
+    refuse("training.sources: source directives are not read by this version",
+           "write the text into the document's own sections");
+  }
+}
+
+TrainingPlan make_plan(const PlanInput& in) {
+  const TrainingConfig& t = in.frontmatter->training;
+  const auto written = [&](const char* key) {
+    return in.frontmatter->was_written(std::string("training.") + key);
+  };
+  TrainingPlan p;
+  p.dtype = choose_dtype(*in.frontmatter, in.machine_has_bf16);
+  p.seed = in.seed.value_or(t.seed);
+  p.rank = t.adapter.lora_r;
+  p.alpha = t.adapter.lora_alpha;
+  p.dropout = t.adapter.lora_dropout;
+  p.schedule = t.lr_scheduler;
+  if (t.adapter.target_modules) p.target_modules = *t.adapter.target_modules;
+  p.max_tokens = max_row_tokens(*in.frontmatter, *in.model);
+  p.reasons.push_back(
+      std::string("precision ") + dtype_name(p.dtype) +
+      (written("precision") ? ": written" : ": the fastest exact-enough mode here"));
+
+  // Rows a step.
+  const int64_t micro = t.micro_batch_size.value_or(0);
+  const int64_t accum = t.grad_accum.value_or(0);
+  if (micro > 0 || accum > 0) {
+    p.rows_per_step = std::min(in.num_rows, micro > 0 && accum > 0 ? micro * accum
+                                            : micro > 0            ? micro
+                                                                   : accum);
+    p.reasons.push_back(fmt::format("{} rows a step: written", p.rows_per_step));
+  } else {
+    p.rows_per_step = std::min(in.num_rows, kRowsPerStep);
+    p.reasons.push_back(fmt::format("{} rows a step", p.rows_per_step));
+  }
+  p.rows_per_step = std::max<int64_t>(1, p.rows_per_step);
+  p.general_rows_per_step =
+      std::min(in.num_general_rows, std::max<int64_t>(2, p.rows_per_step / 2));
+  if (in.num_general_rows > 0) {
+    p.reasons.push_back(
+        fmt::format("{} general rows a step keep other prompts clean", p.general_rows_per_step));
+  }
+
+  // Steps.
+  const int64_t steps_per_epoch = (in.num_rows + p.rows_per_step - 1) / p.rows_per_step;
+  if (written("num_epochs")) {
+    p.steps =
+        std::max<int64_t>(1, (in.num_rows * t.num_epochs + p.rows_per_step - 1) / p.rows_per_step);
+    p.reasons.push_back(fmt::format("{} steps: {} epochs written", p.steps, t.num_epochs));
+  } else {
+    const auto passes = static_cast<int64_t>(kLargePasses * static_cast<double>(steps_per_epoch));
+    p.steps = std::max(in.num_rows <= 4 ? kMinSteps : kSmallSteps, passes);
+    p.reasons.push_back(fmt::format("{} steps, about {} passes over {} rows", p.steps,
+                                    std::max<int64_t>(1, p.steps / steps_per_epoch), in.num_rows));
+  }
+  if (in.max_steps && p.steps > *in.max_steps) {
+    p.steps = *in.max_steps;
+    p.reasons.push_back(fmt::format("{} steps: --max-steps", p.steps));
+  }
+
+  // Rate.
+  if (written("learning_rate")) {
+    p.learning_rate = t.adapter.learning_rate;
+    p.reasons.push_back(fmt::format("rate {:g}: written", p.learning_rate));
+  } else {
+    p.learning_rate = rate_for(in.model->num_parameters());
+    p.reasons.push_back(fmt::format("rate {:g} for a base of {:.1f} million parameters",
+                                    p.learning_rate,
+                                    static_cast<double>(in.model->num_parameters()) / 1e6));
+  }
+  p.warmup_steps = static_cast<int64_t>(std::ceil(t.warmup_ratio * static_cast<double>(p.steps)));
+  p.holds_out = in.num_chat_rows >= kHoldOutFrom;
+  p.reasons.push_back(p.holds_out
+                          ? "a tenth of the rows is held out to choose the weights"
+                          : fmt::format("nothing is held out: fewer than {} pairs", kHoldOutFrom));
+  p.eval_every = std::max<int64_t>(1, p.steps / 10);
+
+  // Memory: what does not depend on the batch, then as many tokens at once as fit, 4,096 at most.
+  const ModelConfig& m = *in.model;
+  const auto weights = static_cast<uint64_t>(m.num_parameters()) * dtype_size(p.dtype);
+  const auto lora_elements =
+      static_cast<uint64_t>(p.rank * m.num_layers *
+                            (5 * m.hidden_size + 2 * m.head_dim * (m.num_heads + m.num_kv_heads) +
+                             3 * m.intermediate_size));
+  const uint64_t logits = 2 * 64 * static_cast<uint64_t>(m.vocab_size) * (4 + dtype_size(p.dtype));
+  const uint64_t fixed = weights + lora_elements * 4 * 5 + logits + (uint64_t{64} << 20);
+  const auto per_token = static_cast<uint64_t>(activation_bytes(m, p.dtype));
+  const int64_t longest = std::max<int64_t>(32, in.longest_row);
+  int64_t fit = 4096;
+  if (in.memory_bytes > fixed) {
+    fit = std::min<int64_t>(fit, static_cast<int64_t>((in.memory_bytes - fixed) / per_token));
+  } else if (in.memory_bytes > 0) {
+    fit = 0;
+  }
+  if (in.memory_bytes > 0 && fit < longest) {
+    const uint64_t needed = fixed + per_token * static_cast<uint64_t>(longest);
+    throw Error(ErrorKind::kTrain,
+                fmt::format("training needs about {} MiB of memory, {} MiB are free", needed >> 20,
+                            in.memory_bytes >> 20),
+                "lower training.sequence_len, use a smaller base, or close other programs");
+  }
+  const int64_t mean_row = std::max<int64_t>(1, in.num_tokens / std::max<int64_t>(1, in.num_rows));
+  const int64_t mean_general =
+      in.num_general_rows > 0 ? in.general_tokens / in.num_general_rows : 0;
+  const int64_t step_tokens = mean_row * p.rows_per_step + mean_general * p.general_rows_per_step;
+  p.micro_batch_tokens = std::max(fit, longest);
+  const int64_t live = std::min(p.micro_batch_tokens, std::max(step_tokens, longest));
+  p.predicted_peak_bytes = fixed + per_token * static_cast<uint64_t>(live);
+  if (in.gflops > 0) {
+    // Half of the matrix roof is what a step reaches with attention and everything between
+    // products.
+    p.predicted_seconds = static_cast<double>(p.steps) * static_cast<double>(step_tokens) *
+                          flops_per_token(m) / (0.5e9 * in.gflops);
+  }
+  return p;
+}
+
+Json plan_json(const TrainingPlan& p) {
+  Json json = Json::object();
+  json.set("alpha", p.alpha);
+  json.set("dropout", p.dropout);
+  json.set("est_peak_gb", static_cast<double>(p.predicted_peak_bytes) / 1e9);
+  json.set("est_seconds", p.predicted_seconds);
+  json.set("general_rows_per_step", p.general_rows_per_step);
+  json.set("holds_out", p.holds_out);
+  json.set("learning_rate", p.learning_rate);
+  json.set("lr_scheduler", word_of(kLrSchedulerWords, p.schedule));
+  json.set("max_tokens", p.max_tokens);
+  json.set("precision", p.dtype == DType::kBF16 ? "bf16" : "fp32");
+  json.set("rank", p.rank);
+  Json reasons = Json::array();
+  for (const std::string& reason : p.reasons) reasons.push_back(reason);
+  json.set("reasons", std::move(reasons));
+  json.set("rows_per_step", p.rows_per_step);
+  json.set("seed", p.seed);
+  json.set("steps", p.steps);
+  json.set("warmup_steps", p.warmup_steps);
+  return json;
+}
+
+}  // namespace dlm

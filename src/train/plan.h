@@ -1,0 +1,77 @@
+// The plan of a training run, made before its first step: what the document wrote is obeyed, what
+// it left open is chosen from the document's size, the base's size and this machine, and each
+// choice says its reason.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "doc/frontmatter.h"
+#include "model/decoder.h"
+#include "support/json.h"
+
+namespace dlm {
+
+struct PlanInput {
+  const Frontmatter* frontmatter = nullptr;
+  const ModelConfig* model = nullptr;
+  std::string base_key;
+  int64_t num_rows = 0;       // document rows that train
+  int64_t num_chat_rows = 0;  // of them question-answer pairs
+  int64_t num_tokens = 0;     // of all document rows
+  int64_t longest_row = 0;
+  int64_t num_general_rows = 0;
+  int64_t general_tokens = 0;
+  std::optional<int64_t> max_steps;
+  std::optional<int64_t> seed;
+  bool machine_has_bf16 = false;
+  uint64_t memory_bytes = 0;  // that this run may use
+  double gflops = 0;          // matrix products of this machine, measured
+};
+
+struct TrainingPlan {
+  DType dtype = DType::kF32;
+  int64_t seed = 42;
+  int64_t steps = 0;
+  int64_t rows_per_step = 0;          // document rows
+  int64_t general_rows_per_step = 0;  // mixed in
+  double learning_rate = 0;
+  LrScheduler schedule = LrScheduler::kCosine;
+  int64_t warmup_steps = 0;
+  double dropout = 0;
+  int64_t rank = 8;
+  int64_t alpha = 16;
+  std::vector<std::string> target_modules;  // empty: all linear layers
+  int64_t max_tokens = 0;                   // of a row
+  int64_t micro_batch_tokens = 0;
+  int64_t eval_every = 0;
+  bool holds_out = false;  // validation rows exist
+  double predicted_seconds = 0;
+  uint64_t predicted_peak_bytes = 0;
+  std::vector<std::string> reasons;
+
+  // The rate of step s in [0, steps).
+  double rate_at(int64_t step) const;
+};
+
+// From this many question-answer pairs on, a tenth of the rows is held out to choose the weights;
+// fewer pairs would lose what they hold.
+inline constexpr int64_t kHoldOutFrom = 64;
+
+// The longest row: training.sequence_len, but no more than the base's context.
+int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model);
+// bf16 where the machine has it, unless the document says otherwise. Throws Error(kTrain) for what
+// cannot run here: fp16, bf16 without its products.
+DType choose_dtype(const Frontmatter& frontmatter, bool machine_has_bf16);
+
+// Throws Error(kTrain) for settings that this version cannot train (qlora, dora, named adapters,
+// optimizers other than AdamW), at the key's name.
+void check_supported(const Frontmatter& frontmatter);
+
+TrainingPlan make_plan(const PlanInput& input);
+
+Json plan_json(const TrainingPlan& plan);
+
+}  // namespace dlm

@@ -1,0 +1,62 @@
+// `dlm train`, whole: take the store, plan, train, commit a version, record the run. Until the
+// pointer flips, the store reads as it was; a run that fails, is interrupted or killed leaves
+// nothing behind.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bases/locate.h"
+#include "doc/warning.h"
+#include "store/lock_file.h"
+#include "support/clock.h"
+#include "support/file.h"
+#include "train/loop.h"
+#include "train/plan.h"
+
+namespace dlm {
+
+struct TrainRequest {
+  fs::path document;
+  fs::path home;
+  BaseSearch bases;
+  std::optional<std::string> base;  // instead of the document's base_model
+  std::optional<int64_t> seed;
+  std::optional<int64_t> max_steps;
+  LockMode lock_mode = LockMode::kDefault;
+  int num_threads = 0;
+  bool dry_run = false;  // plan only; the store is not touched
+  const Clock* clock = nullptr;
+};
+
+struct TrainEvents {
+  std::function<void(const Warning&)> on_warning;  // of the document
+  std::function<void(const std::string&)> on_note;
+  std::function<void(const TrainingPlan&)> on_plan;
+  std::function<void(size_t done, size_t total)> on_general_row;
+  std::function<void(const StepReport&, const TrainingPlan&)> on_step;
+  std::function<void(const EvalReport&)> on_eval;
+};
+
+struct TrainResult {
+  bool trained = false;  // false: nothing to train, or a dry run
+  TrainingPlan plan;
+  int64_t run_id = 0;
+  int64_t adapter_version = 0;
+  fs::path adapter_path;
+  fs::path log_path;
+  fs::path summary_path;
+  LoopResult loop;
+  double seconds = 0;
+  std::string adapter_sha256;
+  std::string determinism_class;  // "strict" or "best_effort"
+};
+
+TrainResult train_document(const TrainRequest& request, const TrainEvents& events);
+
+Json train_result_json(const TrainResult& result);
+
+}  // namespace dlm
