@@ -19,6 +19,8 @@ document=$(cd "$(dirname "$document")" && pwd -P)/$(basename "$document")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 export DLM_HOME=$work/home
 dlm=$root/build/release/bin/dlm
 
