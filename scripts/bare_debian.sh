@@ -17,7 +17,7 @@ command -v debootstrap >/dev/null || fail "install debootstrap"
 # Archives of Debian 12 in this machine's configuration, the base archive first.
 # shellcheck disable=SC2016  # apt fills these in
 archives=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
-  'Created-By: Packages' 'Release: bookworm*' 'Component: main' | sort -u -k 2)
+  'Created-By: Packages' | awk '$2 ~ /^bookworm(-|$)/ && $3 == "main"' | sort -u -k 2)
 mirror=$(awk '$2 == "bookworm" { print $1; exit }' <<<"$archives")
 [ -n "$mirror" ] || fail "apt on this machine has no archive of bookworm"
 
