@@ -22,6 +22,7 @@ mirror=$(awk '$2 == "bookworm" { print $1; exit }' <<<"$archives")
 [ -n "$mirror" ] || fail "apt on this machine has no archive of bookworm"
 
 root=$(mktemp -d /var/tmp/bare_debian.XXXXXX)
+chmod 755 "$root"
 # What is mounted below lives in a namespace of its own, so this removes nothing of the machine.
 trap 'rm -rf "$root"' EXIT
 trap 'exit 130' INT
