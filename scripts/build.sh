@@ -12,9 +12,12 @@ if [ -e "$folder" ] && ! [ "$made_for" -ef . ]; then
   rm -rf "$folder"
 fi
 if ! cmake --preset "$preset" >/dev/null; then
-  [ -e "$folder" ] || exit 1
+  # At fault is the folder when a new one configures; else what stands above is for the reader.
+  trial=$folder.trial
+  rm -rf "$trial"
+  cmake --preset "$preset" -B "$trial" >/dev/null 2>&1 || { rm -rf "$trial"; exit 1; }
   echo "build: $folder does not configure, starting over"
-  rm -rf "$folder"
-  cmake --preset "$preset"
+  rm -rf "$trial" "$folder"
+  cmake --preset "$preset" >/dev/null
 fi
 cmake --build "$folder" --parallel "$(nproc)"
