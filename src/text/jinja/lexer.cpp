@@ -72,7 +72,6 @@ class Lexer {
   void advance(size_t count) {
     for (size_t i = 0; i < count; ++i) line_ += source_[at_ + i] == '\n';
     at_ += count;
-    line_starting_ = at_ > 0 && source_[at_ - 1] == '\n';
   }
 
   bool looking_at(std::string_view text) const {
@@ -99,21 +98,22 @@ class Lexer {
     }
     const char type = source_[tag + 1];
     const char sign = tag + 2 < source_.size() ? source_[tag + 2] : ' ';
-    std::string_view text = std::string_view(source_).substr(begin, tag - begin);
-    if (sign == '-') {
-      text = trim_right(text);
-    } else if (sign != '+' && type != '{') {
-      const size_t line_begin = text.rfind('\n') + 1;  // npos + 1 is 0
-      if (line_begin > 0 || line_starting_) {
-        const std::string_view margin = text.substr(line_begin);
-        if (trim(margin).empty()) text = text.substr(0, line_begin);
-      }
-    }
-    push_text(text);
+    push_text(before_tag(begin, tag, sign, type != '{'));
     advance(tag - begin + 2 + (sign == '-' || sign == '+' ? 1 : 0));
     if (type == '#') return read_comment();
     if (type == '{') return read_tag(TokenKind::kPrintBegin, TokenKind::kPrintEnd, "}}");
     if (!read_raw()) read_tag(TokenKind::kBlockBegin, TokenKind::kBlockEnd, "%}");
+  }
+
+  // The text between two places without the white space that the tag behind it takes away.
+  std::string_view before_tag(size_t begin, size_t tag, char sign, bool takes_margin) const {
+    const std::string_view text = std::string_view(source_).substr(begin, tag - begin);
+    if (sign == '-') return trim_right(text);
+    if (sign == '+' || !takes_margin) return text;
+    const size_t line_begin = text.rfind('\n') + 1;  // npos + 1 is 0
+    const bool has_line_begin = line_begin > 0 || begin == 0 || source_[begin - 1] == '\n';
+    return has_line_begin && trim(text.substr(line_begin)).empty() ? text.substr(0, line_begin)
+                                                                   : text;
   }
 
   void push_text(std::string_view text) {
@@ -156,19 +156,17 @@ class Lexer {
   bool read_raw() {
     const size_t saved_at = at_;
     const int saved_line = line_;
-    const bool saved_starting = line_starting_;
     skip_blanks();
     if (looking_at("raw")) {
       advance(3);
       skip_blanks();
-      if (at_ < source_.size() && read_end("%}", true)) {
+      if (at_ < source_.size() && read_end("%}", false)) {
         read_raw_text(saved_line);
         return true;
       }
     }
     at_ = saved_at;
     line_ = saved_line;
-    line_starting_ = saved_starting;
     return false;
   }
 
@@ -188,8 +186,7 @@ class Lexer {
       advance(6);
       skip_blanks();
       if (at_ >= source_.size() || !read_end("%}", true)) continue;
-      const std::string_view text = std::string_view(source_).substr(begin, tag - begin);
-      return push_text(sign == '-' ? trim_right(text) : text);
+      return push_text(before_tag(begin, tag, sign, true));
     }
     fail_at(begin_line, "a raw block is not closed; \"{% endraw %}\" is missing");
   }
@@ -340,7 +337,6 @@ class Lexer {
   std::string source_;
   size_t at_ = 0;
   int line_ = 1;
-  bool line_starting_ = true;
   std::vector<Token> tokens_;
 };
 

@@ -45,6 +45,10 @@ void append_upper(uint32_t c, std::string& out) {
 }
 
 void append_lower(uint32_t c, std::string& out) {
+  if (c == 0x130) {  // the capital I with dot becomes i and a combining dot
+    out += "i\u0307";
+    return;
+  }
   append_utf8(out, static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
 }
 

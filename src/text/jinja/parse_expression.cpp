@@ -19,17 +19,18 @@ ExprPtr make(Expr::Kind kind, int line, std::string text = {}) {
   return expr;
 }
 
+void deepen(Expr& parent, const Expr& child) {
+  parent.depth = std::max(parent.depth, child.depth + 1);
+  if (parent.depth > kMaxTreeDepth) fail_at(parent.line, "the expression is too long");
+}
+
 void adopt(Expr& parent, ExprPtr child) {
-  if (child != nullptr) {
-    parent.depth = std::max(parent.depth, child->depth + 1);
-    if (parent.depth > kMaxTreeDepth) fail_at(parent.line, "the expression is too long");
-  }
+  if (child != nullptr) deepen(parent, *child);
   parent.children.push_back(std::move(child));
 }
 
 void adopt_named(Expr& parent, std::string name, ExprPtr child) {
-  parent.depth = std::max(parent.depth, child->depth + 1);
-  if (parent.depth > kMaxTreeDepth) fail_at(parent.line, "the expression is too long");
+  deepen(parent, *child);
   parent.named.emplace_back(std::move(name), std::move(child));
 }
 
@@ -39,9 +40,7 @@ ExprPtr constant(int line, Value value) {
   return expr;
 }
 
-ExprPtr parse_or(TokenCursor& cursor);
 ExprPtr parse_unary(TokenCursor& cursor, bool with_filters);
-ExprPtr parse_postfix(TokenCursor& cursor, ExprPtr expr);
 
 ExprPtr binary(int line, std::string op, ExprPtr left, ExprPtr right) {
   ExprPtr expr = make(Expr::Kind::kBinary, line, std::move(op));
@@ -58,16 +57,10 @@ void parse_arguments(TokenCursor& cursor, Expr& call) {
       ExprPtr unpack = make(Expr::Kind::kUnpack, line);
       adopt(*unpack, parse_expression(cursor));
       adopt(call, std::move(unpack));
-      if (!cursor.skip_operator(",")) break;
-      continue;
-    }
-    if (cursor.skip_operator("**")) {
+    } else if (cursor.skip_operator("**")) {
       adopt_named(call, "**", parse_expression(cursor));
-      if (!cursor.skip_operator(",")) break;
-      continue;
-    }
-    if (cursor.is(TokenKind::kName) && cursor.ahead().kind == TokenKind::kOperator &&
-        cursor.ahead().text == "=") {
+    } else if (cursor.is(TokenKind::kName) && cursor.ahead().text == "=" &&
+               cursor.ahead().kind == TokenKind::kOperator) {
       std::string name = cursor.next().text;
       cursor.next();
       adopt_named(call, std::move(name), parse_expression(cursor));

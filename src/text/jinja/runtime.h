@@ -27,9 +27,14 @@ std::string string_argument(Meter& meter, std::string_view what, const Value& va
                             std::string_view fallback);
 int64_t int_argument(Meter& meter, std::string_view what, const Value& value, int64_t fallback);
 
-// Values made here are counted by the meter.
+// Fails: the value's name is undefined.
+[[noreturn]] void fail_undefined(Meter& meter, const Value& value);
+
+// Values made here are counted by the meter, and fail when they nest too deeply.
 Value make_string(Meter& meter, std::string text);
 Value make_list(Meter& meter, List items, bool is_tuple = false);
+Value make_dict(Meter& meter, Dict members);
+Value make_method(Meter& meter, const Value& self, std::string name);
 
 // What a for loop would see: items, keys, characters; nothing for undefined. Fails for other types.
 List iterate(Meter& meter, const Value& value);

@@ -73,7 +73,6 @@ Value Value::list(List items, bool is_tuple) {
   value.is_tuple_ = is_tuple;
   value.depth_ = 1;
   for (const Value& item : items) value.depth_ = deeper(value.depth_, item);
-  if (value.depth_ > kMaxValueDepth) fail_at(0, "the template nests lists too deeply");
   value.object_ = std::make_shared<const List>(std::move(items));
   return value;
 }
@@ -85,7 +84,6 @@ Value Value::dict(Dict members) {
   for (const auto& [key, member] : members) {
     value.depth_ = std::max(deeper(value.depth_, key), deeper(value.depth_, member));
   }
-  if (value.depth_ > kMaxValueDepth) fail_at(0, "the template nests dicts too deeply");
   value.object_ = std::make_shared<const Dict>(std::move(members));
   return value;
 }
@@ -115,7 +113,6 @@ Value Value::of(std::shared_ptr<const Method> object) {
   Value value;
   value.kind_ = Kind::kMethod;
   value.depth_ = object->self.depth() + 1;
-  if (value.depth_ > kMaxValueDepth) fail_at(0, "the template nests methods too deeply");
   value.object_ = std::move(object);
   return value;
 }

@@ -124,7 +124,7 @@ struct Method {
   std::string name;
 };
 
-// Deeper values are refused: printing, comparing and freeing a value recurse.
+// Deeper values are refused where templates make them: printing, comparing and freeing recurse.
 inline constexpr int kMaxValueDepth = 160;
 
 // Python's ==. Costs steps, since shared parts can make a small value look huge.
