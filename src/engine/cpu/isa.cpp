@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <dnnl.hpp>
 #include <string>
@@ -38,17 +39,28 @@ bool cpu_has_amx_bf16() {
 void cap_onednn(IsaTier tier) {
   using dnnl::cpu_isa;
   switch (tier) {
-    case IsaTier::kScalar: dnnl::set_max_cpu_isa(cpu_isa::sse41); break;
-    case IsaTier::kAvx2: dnnl::set_max_cpu_isa(cpu_isa::avx2); break;
-    case IsaTier::kAvx512: dnnl::set_max_cpu_isa(cpu_isa::avx512_core); break;
-    case IsaTier::kAvx512Bf16: dnnl::set_max_cpu_isa(cpu_isa::avx512_core_bf16); break;
-    case IsaTier::kAmx: dnnl::set_max_cpu_isa(cpu_isa::avx512_core_amx); break;
+    case IsaTier::kScalar:
+      dnnl::set_max_cpu_isa(cpu_isa::sse41);
+      break;
+    case IsaTier::kAvx2:
+      dnnl::set_max_cpu_isa(cpu_isa::avx2);
+      break;
+    case IsaTier::kAvx512:
+      dnnl::set_max_cpu_isa(cpu_isa::avx512_core);
+      break;
+    case IsaTier::kAvx512Bf16:
+      dnnl::set_max_cpu_isa(cpu_isa::avx512_core_bf16);
+      break;
+    case IsaTier::kAmx:
+      dnnl::set_max_cpu_isa(cpu_isa::avx512_core_amx);
+      break;
   }
 }
 
 IsaTier choose() {
   const IsaTier best = best_isa_tier();
-  IsaTier tier = best;
+  // AMX is taken on request only: without it, all processors with AVX512-BF16 give the same bytes.
+  IsaTier tier = std::min(best, IsaTier::kAvx512Bf16);
   const char* text = std::getenv("DLM_ISA");
   if (text != nullptr && *text != '\0') {
     bool known = false;
@@ -74,11 +86,16 @@ IsaTier choose() {
 
 const char* isa_name(IsaTier tier) {
   switch (tier) {
-    case IsaTier::kScalar: return "scalar";
-    case IsaTier::kAvx2: return "avx2";
-    case IsaTier::kAvx512: return "avx512";
-    case IsaTier::kAvx512Bf16: return "avx512_bf16";
-    case IsaTier::kAmx: return "amx";
+    case IsaTier::kScalar:
+      return "scalar";
+    case IsaTier::kAvx2:
+      return "avx2";
+    case IsaTier::kAvx512:
+      return "avx512";
+    case IsaTier::kAvx512Bf16:
+      return "avx512_bf16";
+    case IsaTier::kAmx:
+      return "amx";
   }
   return "?";
 }
@@ -102,7 +119,9 @@ IsaTier isa_tier() {
   return tier;
 }
 
-bool has_bf16_products(IsaTier tier) { return tier >= IsaTier::kAvx512; }
+bool has_bf16_products(IsaTier tier) {
+  return tier >= IsaTier::kAvx512;
+}
 
 std::vector<IsaTier> supported_isa_tiers() {
   std::vector<IsaTier> tiers;

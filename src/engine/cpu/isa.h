@@ -1,5 +1,5 @@
-// Instruction-set tiers. One is chosen at start and written into every lock file, because results are
-// the same bytes only within a tier. $DLM_ISA forces a lower one and caps oneDNN with it.
+// Instruction-set tiers. One is chosen at start and written into every lock file, because results
+// are the same bytes only within a tier. $DLM_ISA forces a lower one and caps oneDNN with it.
 #pragma once
 
 #include <string_view>
@@ -14,8 +14,9 @@ const char* isa_name(IsaTier tier);  // "scalar", "avx2", "avx512", "avx512_bf16
 // The best tier that this processor and system support.
 IsaTier best_isa_tier();
 
-// The tier in use: $DLM_ISA if set (it may not exceed the best one), else the default. Chosen on the
-// first call, which also caps oneDNN. Throws Error(kUsage) for an unknown or unsupported name.
+// The tier in use: $DLM_ISA if set (it may not exceed the best one), else the best one up to
+// avx512_bf16. Chosen on
+// the first call, which also caps oneDNN. Throws Error(kUsage) for an unknown or unsupported name.
 IsaTier isa_tier();
 
 // True when bf16 matrix products run in hardware or are emulated exactly on this tier.
