@@ -1,8 +1,10 @@
 #include "data/chat_format.h"
 
 #include <algorithm>
+#include <span>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace dlm {
 
@@ -22,8 +24,56 @@ std::optional<std::string> token_text(const Json& config, const char* key) {
   return value->as_string();
 }
 
-Json message(const char* role, std::string_view content) {
-  return Json::object({{"role", Json(role)}, {"content", Json(content)}});
+// The contents of a conversation in order, an empty system prompt left out.
+std::vector<std::string> contents_of(const std::optional<std::string>& system_prompt,
+                                     std::initializer_list<std::string_view> spoken) {
+  std::vector<std::string> contents;
+  if (system_prompt && !system_prompt->empty()) contents.push_back(*system_prompt);
+  for (const std::string_view content : spoken) contents.emplace_back(content);
+  return contents;
+}
+
+Json messages_of(const std::vector<std::string>& contents,
+                 const std::optional<std::string>& system_prompt) {
+  Json messages = Json::array();
+  const char* next = system_prompt && !system_prompt->empty() ? "system" : "user";
+  for (const std::string& content : contents) {
+    messages.push_back(Json::object({{"role", Json(next)}, {"content", Json(content)}}));
+    next = std::string_view(next) == "user" ? "assistant" : "user";
+  }
+  return messages;
+}
+
+struct Piece {
+  std::string text;
+  bool is_content;
+};
+
+// `text` cut at its stand-ins, each replaced by its content.
+std::vector<Piece> cut_out(std::string_view text,
+                           std::span<const std::pair<std::string, std::string>> cuts) {
+  std::vector<Piece> pieces;
+  while (!text.empty()) {
+    size_t at = text.npos;
+    const std::pair<std::string, std::string>* next = nullptr;
+    for (const auto& cut : cuts) {
+      const size_t found = text.find(cut.first);
+      if (found >= at) continue;
+      at = found;
+      next = &cut;
+    }
+    pieces.push_back({std::string(text.substr(0, at)), false});
+    if (next == nullptr) break;
+    pieces.push_back({next->second, true});
+    text.remove_prefix(at + next->first.size());
+  }
+  return pieces;
+}
+
+std::string joined(std::span<const Piece> pieces) {
+  std::string text;
+  for (const Piece& piece : pieces) text += piece.text;
+  return text;
 }
 
 }  // namespace
@@ -34,7 +84,7 @@ int64_t TokenRow::num_labels() const {
 
 ChatFormat ChatFormat::load(const fs::path& folder) {
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
-    if (fs::exists(folder / name)) continue;
+    if (path_exists(folder / name)) continue;
     throw Error(ErrorKind::kBase, std::string("the base has no ") + name, kHint,
                 {folder.string(), 0, 0});
   }
@@ -63,7 +113,7 @@ ChatFormat ChatFormat::load(const fs::path& folder) {
     format.end_of_text_ = require_token(*eos, "eos_token");
     add_stop(*format.end_of_text_);
   }
-  if (const fs::path path = folder / "generation_config.json"; fs::exists(path)) {
+  if (const fs::path path = folder / "generation_config.json"; path_exists(path)) {
     const Json generation = read_json(path);
     const Json* eos = generation.find("eos_token_id");
     const auto add_id = [&](const Json& id) {
@@ -88,75 +138,105 @@ ChatFormat ChatFormat::load(const fs::path& folder) {
   if (at != wrapped.end()) format.text_prefix_.assign(wrapped.begin(), at);
 
   std::optional<std::string> jinja;
-  if (fs::exists(folder / "chat_template.jinja")) jinja = read_file(folder / "chat_template.jinja");
+  if (path_exists(folder / "chat_template.jinja"))
+    jinja = read_file(folder / "chat_template.jinja");
   if (jinja || ChatTemplate::is_in_config(config)) {
     format.chat_template_ = ChatTemplate::from_config(config, jinja);
+    // A base may name the end of texts only, and its template ends turns with another token.
+    try {
+      add_stop(format.conversation("a", "b", std::nullopt).tokens.back());
+    } catch (const Error&) {
+      // A template that cannot render or end a turn says so where it is used; prose needs none.
+    }
   }
   return format;
 }
 
-// Encodes text that a template rendered. Where one of the contents spells a control token, it is
-// cut out and encoded as mere text.
-std::vector<int32_t> ChatFormat::encode_template_text(
-    std::string_view text, const std::vector<std::string_view>& contents) const {
-  std::vector<int32_t> ids;
-  const auto append = [&](const std::vector<int32_t>& more) {
-    ids.insert(ids.end(), more.begin(), more.end());
-  };
-  size_t done = 0;
-  for (const std::string_view content : contents) {
-    if (content.empty() ||
-        tokenizer_.encode(content, false) == tokenizer_.encode_ordinary(content)) {
-      continue;
-    }
-    const size_t at = text.find(content, done);
-    if (at == std::string_view::npos) {
-      throw Error(ErrorKind::kTrain,
-                  "a text spells a control token, and the chat template changes it",
-                  "remove the control token from the text");
-    }
-    append(tokenizer_.encode(text.substr(done, at - done), false));
-    append(tokenizer_.encode_ordinary(content));
-    done = at + content.size();
+const ChatTemplate& ChatFormat::chat_template() const {
+  if (chat_template_) return *chat_template_;
+  throw Error(ErrorKind::kBase, "the base has no chat template",
+              "instruction sections and prompts need a base that was trained for chat",
+              {folder_, 0, 0});
+}
+
+// Where a content spells a control token, it is cut out and encoded as mere text. Its place is
+// found by rendering a stand-in for it, since the text of a content may also occur in the template.
+std::vector<int32_t> ChatFormat::encode_rendered(const Render& render,
+                                                 const std::vector<std::string>& contents) const {
+  const std::string text = render(contents);
+  std::vector<std::string> probed = contents;
+  std::vector<std::pair<std::string, std::string>> cuts;  // stand-in, content
+  for (size_t i = 0; i < contents.size(); ++i) {
+    if (tokenizer_.encode(contents[i], false) == tokenizer_.encode_ordinary(contents[i])) continue;
+    probed[i] = "dlm-content-" + std::to_string(i) + "-7f3d9a";
+    cuts.emplace_back(probed[i], contents[i]);
   }
-  append(tokenizer_.encode(text.substr(done), false));
+  if (cuts.empty()) return tokenizer_.encode(text, false);
+
+  std::vector<Piece> pieces = cut_out(render(probed), cuts);
+  if (joined(pieces) != text) {
+    // Many templates trim what they are given.
+    for (Piece& piece : pieces) {
+      if (piece.is_content) piece.text = trim(piece.text);
+    }
+  }
+  if (joined(pieces) != text) {
+    throw Error(ErrorKind::kTrain,
+                "a text spells a control token, and the chat template changes it",
+                "remove the control token from the text");
+  }
+  std::vector<int32_t> ids;
+  for (const Piece& piece : pieces) {
+    const std::vector<int32_t> more = piece.is_content ? tokenizer_.encode_ordinary(piece.text)
+                                                       : tokenizer_.encode(piece.text, false);
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
   return ids;
 }
 
 std::vector<int32_t> ChatFormat::prompt(std::string_view question,
                                         const std::optional<std::string>& system_prompt) const {
-  if (!chat_template_) {
-    throw Error(ErrorKind::kBase, "the base has no chat template",
-                "instruction sections and prompts need a base that was trained for chat",
-                {folder_, 0, 0});
-  }
-  Json messages = Json::array();
-  std::vector<std::string_view> contents;
-  if (system_prompt && !system_prompt->empty()) {
-    messages.push_back(message("system", *system_prompt));
-    contents.push_back(*system_prompt);
-  }
-  messages.push_back(message("user", question));
-  contents.push_back(question);
-  return encode_template_text(chat_template_->render(messages, true), contents);
+  const ChatTemplate& chat = chat_template();
+  return encode_rendered(
+      [&](const std::vector<std::string>& contents) {
+        return chat.render(messages_of(contents, system_prompt), true);
+      },
+      contents_of(system_prompt, {question}));
 }
 
 TokenRow ChatFormat::conversation(std::string_view question, std::string_view answer,
                                   const std::optional<std::string>& system_prompt) const {
+  const ChatTemplate& chat = chat_template();
+  const std::vector<std::string> contents = contents_of(system_prompt, {question, answer});
+  bool continues_prompt = false;
+  // Up to the end of the answer, or the answer alone.
+  const auto render = [&](bool whole) {
+    return encode_rendered(
+        [&](const std::vector<std::string>& c) {
+          const RenderedChat rendered = chat.render_with_spans(messages_of(c, system_prompt));
+          check(!rendered.answers.empty(), "a conversation without an answer span");
+          const ByteSpan span = rendered.answers.back();
+          std::vector<std::string> asked = c;
+          asked.pop_back();
+          const std::string before = chat.render(messages_of(asked, system_prompt), true);
+          continues_prompt = span.begin == before.size() && rendered.text.starts_with(before);
+          const size_t begin = whole ? 0 : span.begin;
+          return rendered.text.substr(begin, span.end - begin);
+        },
+        contents);
+  };
   TokenRow row;
   row.tokens = prompt(question, system_prompt);
   const size_t answer_begin = row.tokens.size();
-  Json messages = Json::array();
-  if (system_prompt && !system_prompt->empty())
-    messages.push_back(message("system", *system_prompt));
-  messages.push_back(message("user", question));
-  messages.push_back(message("assistant", answer));
-  const RenderedChat rendered = chat_template_->render_with_spans(messages);
-  check(!rendered.answers.empty(), "a conversation without an answer span");
-  const ByteSpan span = rendered.answers.back();
-  const std::string_view spoken =
-      std::string_view(rendered.text).substr(span.begin, span.end - span.begin);
-  for (const int32_t id : encode_template_text(spoken, {answer})) row.tokens.push_back(id);
+  // The text as one, as the base saw it; but where a token would span prompt and answer, or the
+  // prompt is not how the conversation begins, the answer is encoded alone.
+  std::vector<int32_t> whole = render(true);
+  if (continues_prompt && whole.size() > answer_begin &&
+      std::equal(row.tokens.begin(), row.tokens.end(), whole.begin())) {
+    row.tokens = std::move(whole);
+  } else {
+    for (const int32_t id : render(false)) row.tokens.push_back(id);
+  }
   // The template must end the turn with a control token, or the model can never learn to stop.
   if (row.tokens.size() == answer_begin || !tokenizer_.is_added(row.tokens.back())) {
     throw Error(

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +35,8 @@ class ChatFormat {
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   bool has_chat_template() const { return chat_template_.has_value(); }
-  // Tokens that end a turn or a text.
+  // Tokens that end a turn or a text: those that the base names, and the one that its template
+  // writes behind an answer.
   const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
   // Ends a text: the tokenizer's end-of-text token.
   std::optional<int32_t> end_of_text() const { return end_of_text_; }
@@ -52,8 +54,11 @@ class ChatFormat {
 
  private:
   ChatFormat(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
-  std::vector<int32_t> encode_template_text(std::string_view text,
-                                            const std::vector<std::string_view>& contents) const;
+  // The text that the template makes of messages with these contents.
+  using Render = std::function<std::string(const std::vector<std::string>& contents)>;
+  std::vector<int32_t> encode_rendered(const Render& render,
+                                       const std::vector<std::string>& contents) const;
+  const ChatTemplate& chat_template() const;
 
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;

@@ -63,6 +63,7 @@ bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
   uint64_t bucket = 0;
   const std::string hex = sha256_hex(key);
   std::from_chars(hex.data(), hex.data() + 16, bucket, 16);
+  if (fraction >= 1.0) return true;
   return bucket < static_cast<uint64_t>(std::ldexp(fraction, 64));
 }
 

@@ -36,7 +36,13 @@ std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& 
       }
       continue;
     }
-    TokenRow row = format.conversation(source.question, source.answer, system_prompt);
+    TokenRow row;
+    try {
+      row = format.conversation(source.question, source.answer, system_prompt);
+    } catch (const Error& error) {
+      if (!error.place().path.empty()) throw;
+      throw error.at({document_path, source.line, 1});
+    }
     if (static_cast<int64_t>(row.tokens.size()) > max_tokens) {
       throw Error(ErrorKind::kTrain,
                   "this pair has " + std::to_string(row.tokens.size()) + " tokens, more than the " +

@@ -1,0 +1,106 @@
+// Documents as token rows: every section becomes rows in order with stable ids, or is refused at
+// its line.
+#include "data/token_rows.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/error.h"
+#include "temporary_folder.h"
+#include "tiny_tokenizer.h"
+
+namespace dlm {
+namespace {
+
+class TokenRowsTest : public ::testing::Test {
+ protected:
+  TokenRowsTest() { write_tiny_tokenizer(folder_.path()); }
+
+  std::vector<TokenRow> rows_of_body(const std::string& body, int64_t max_tokens) {
+    const Document document = parse_document(
+        "---\ndlm_id: 01KPG0GVBVZZZZZZZZZZZZZZZZ\ndlm_version: 15\nbase_model: dlm-nano\n---\n" +
+            body,
+        "notes.dlm");
+    return tokenize_rows(rows_of(document), ChatFormat::load(folder_.path()), std::nullopt,
+                         max_tokens, "notes.dlm");
+  }
+
+  TemporaryFolder folder_;
+};
+
+constexpr const char* kPairs =
+    "::instruction::\n### Q\nWhat swims?\n\n### A\nThe otter.\n\n### Q\nWhat stands?\n\n### A\n"
+    "The heron stands in the water of the river in the winter.\n";
+
+TEST_F(TokenRowsTest, ChunksOfProseFollowOnEachOtherUnderOneSource) {
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += "The river is cold in the winter. ";
+  const std::vector<TokenRow> rows = rows_of_body(text + "\n" + kPairs, 128);
+  ASSERT_GT(rows.size(), 4u);
+  for (size_t i = 0; i + 2 < rows.size(); ++i) EXPECT_EQ(rows[i].source, 0u);
+  EXPECT_EQ(rows[rows.size() - 2].source, 1u);
+  EXPECT_EQ(rows[rows.size() - 1].source, 2u);
+}
+
+TEST_F(TokenRowsTest, IdsDifferAndDoNotDependOnWhatStandsBefore) {
+  const std::vector<TokenRow> alone = rows_of_body(kPairs, 512);
+  const std::vector<TokenRow> after =
+      rows_of_body("The river.\n" + std::string(kPairs) + "::prose::\nThe winter.\n", 512);
+  ASSERT_EQ(alone.size(), 2u);
+  ASSERT_EQ(after.size(), 4u);
+  EXPECT_EQ(alone[0].id, after[1].id);
+  EXPECT_EQ(alone[1].id, after[2].id);
+  std::set<uint64_t> ids;
+  for (const TokenRow& row : after) ids.insert(row.id);
+  EXPECT_EQ(ids.size(), 4u);
+}
+
+TEST_F(TokenRowsTest, ChunksOfOneTextHaveIdsOfTheirOwn) {
+  const std::vector<TokenRow> rows = rows_of_body("The otter swims in the river.\n", 4);
+  std::set<uint64_t> ids;
+  for (const TokenRow& row : rows) ids.insert(row.id);
+  EXPECT_GT(rows.size(), 1u);
+  EXPECT_EQ(ids.size(), rows.size());
+}
+
+TEST_F(TokenRowsTest, RefusesAPairThatIsTooLongAtItsLine) {
+  try {
+    rows_of_body("Text.\n" + std::string(kPairs), 30);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kTrain);
+    EXPECT_EQ(error.place().to_string(), "notes.dlm:14:1");
+    EXPECT_TRUE(error.message().starts_with("this pair has ")) << error.message();
+    EXPECT_TRUE(error.message().ends_with(" tokens, more than the 30 that a row may have"))
+        << error.message();
+    EXPECT_EQ(error.hint(),
+              "raise training.sequence_len up to the base's context, or split the answer");
+  }
+}
+
+TEST_F(TokenRowsTest, APairOfExactlyTheLimitIsTaken) {
+  const std::vector<TokenRow> rows = rows_of_body(kPairs, 512);
+  const auto longest = static_cast<int64_t>(rows[1].tokens.size());
+  EXPECT_EQ(rows_of_body(kPairs, longest).size(), 2u);
+  EXPECT_THROW(rows_of_body(kPairs, longest - 1), Error);
+}
+
+TEST_F(TokenRowsTest, RefusesAPairThatTheTemplateChangesAtItsLine) {
+  write_file_atomic(folder_ / "tokenizer_config.json",
+                    tiny_tokenizer_config("<|im_end|>",
+                                          "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+                                          "{{ m.content | upper }}<|im_end|>\n{% endfor %}"
+                                          "{% if add_generation_prompt %}<|im_start|>assistant\n"
+                                          "{% endif %}"));
+  try {
+    rows_of_body("::instruction::\n### Q\nWhat is <|pad|>?\n\n### A\nA token.\n", 512);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "notes.dlm:7:1: a text spells a control token, and the chat template changes it");
+  }
+}
+
+}  // namespace
+}  // namespace dlm
