@@ -11,6 +11,16 @@ namespace {
 // count.
 constexpr int64_t kSlice = 65536;
 
+// base^exponent by squaring; pow() of a library may round differently from version to version.
+double power(float base, int64_t exponent) {
+  double result = 1.0;
+  for (double square = static_cast<double>(base); exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) result *= square;
+    square *= square;
+  }
+  return result;
+}
+
 struct Slice {
   size_t parameter;
   int64_t first;
@@ -53,9 +63,8 @@ double AdamW::step(float learning_rate, Device& device) {
     grad_scale = static_cast<float>(static_cast<double>(options_.max_grad_norm) / norm);
   }
   ++num_steps_;
-  const auto t = static_cast<double>(num_steps_);
-  const auto bias1 = static_cast<float>(1.0 - std::pow(static_cast<double>(options_.beta1), t));
-  const auto bias2 = static_cast<float>(1.0 - std::pow(static_cast<double>(options_.beta2), t));
+  const auto bias1 = static_cast<float>(1.0 - power(options_.beta1, num_steps_));
+  const auto bias2 = static_cast<float>(1.0 - power(options_.beta2, num_steps_));
   device.pool().run(num_slices, [&](int64_t task, int) {
     const Slice& s = slices[static_cast<size_t>(task)];
     Parameter& p = *parameters_[s.parameter];

@@ -88,9 +88,8 @@ struct ThreadProducts {
     product->b = memory(b, cpu_engine(), nullptr);
     product->c = memory(c, cpu_engine(), nullptr);
     product->scratch_bytes = description.scratchpad_desc().get_size();
-    product->arguments = {{DNNL_ARG_SRC, product->a},
-                          {DNNL_ARG_WEIGHTS, product->b},
-                          {DNNL_ARG_DST, product->c}};
+    product->arguments = {
+        {DNNL_ARG_SRC, product->a}, {DNNL_ARG_WEIGHTS, product->b}, {DNNL_ARG_DST, product->c}};
     if (product->scratch_bytes > 0) {
       product->arguments[DNNL_ARG_SCRATCHPAD] =
           memory(description.scratchpad_desc(), cpu_engine(), nullptr);
@@ -127,7 +126,9 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
   }
 }
 
-void use_one_openmp_thread() { omp_set_num_threads(1); }
+void use_one_openmp_thread() {
+  omp_set_num_threads(1);
+}
 
 const char* onednn_version() {
   static const std::string text = [] {

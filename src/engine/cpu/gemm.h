@@ -1,5 +1,6 @@
-// Matrix products through oneDNN, one single-threaded call per tile. Our workers call it, never its own
-// threads: then a product's bits depend on the tile's shape only, not on thread count or position.
+// Matrix products through oneDNN, one single-threaded call per tile. Our workers call it, never its
+// own threads: then a product's bits depend on the tile's shape only, not on thread count or
+// position.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,9 @@
 
 namespace dlm {
 
-// C[m, n] (+)= op(A)[m, k] * op(B)[k, n], all row-major with leading dimensions. trans_a: A is stored
-// [k, m]; trans_b: B is stored [n, k]. A and B share `input`; C is f32, or `input` when not accumulating.
+// C[m, n] (+)= op(A)[m, k] * op(B)[k, n], all row-major with leading dimensions. trans_a: A is
+// stored [k, m]; trans_b: B is stored [n, k]. A and B share `input`; C is f32, or `input` when not
+// accumulating.
 struct GemmShape {
   int64_t m = 0;
   int64_t n = 0;

@@ -1,6 +1,7 @@
-// The row kernels of the CPU backend, one table per instruction-set tier. Matrix products are not here
-// (gemm.h); these are what surrounds them. Every kernel works on rows in memory that the caller owns,
-// uses one thread, and reads no padding. T is the activation type, float or BF16; all arithmetic is f32.
+// The row kernels of the CPU backend, one table per instruction-set tier. Matrix products are not
+// here (gemm.h); these are what surrounds them. Every kernel works on rows in memory that the
+// caller owns, uses one thread, and reads no padding. T is the activation type, float or BF16; all
+// arithmetic is f32.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +21,15 @@ struct RowKernels {
   // dw[c] += sum over rows of dy * x * rstd, for columns [0, cols) of matrices with row stride ld.
   void (*norm_weight_grad)(const T* dy, const float* x, const float* rstd, int64_t rows, int64_t ld,
                            int64_t cols, float* dw);
-  // Half-split rotary embedding in place on num_heads vectors of head_dim, the first rot elements of
-  // each; sign -1 is the inverse rotation (the backward pass). cos, sin: [rot / 2].
+  // Half-split rotary embedding in place on num_heads vectors of head_dim, the first rot elements
+  // of each; sign -1 is the inverse rotation (the backward pass). cos, sin: [rot / 2].
   void (*rope)(T* x, int64_t num_heads, int64_t head_dim, int64_t rot, const float* cos,
                const float* sin, float sign);
   // a = silu(g) * u, and its gradients.
   void (*silu_mul)(const T* g, const T* u, int64_t n, T* a);
   void (*silu_mul_backward)(const T* da, const T* g, const T* u, int64_t n, T* dg, T* du);
-  // p[0..n) = softmax(scale * s[0..n)), p[n..padded) = 0; returns log(sum(exp(scale * s))). Destroys s.
+  // p[0..n) = softmax(scale * s[0..n)), p[n..padded) = 0; returns log(sum(exp(scale * s))).
+  // Destroys s.
   float (*softmax)(float* s, int64_t n, int64_t padded, float scale, T* p);
   // p = exp(scale * s - lse), ds = p * (dp - delta) * scale over [0, n); zero up to padded.
   void (*softmax_backward)(const float* s, const float* dp, int64_t n, int64_t padded, float scale,
@@ -40,14 +42,15 @@ struct RowKernels {
   // Cross-entropy of one row of logits [0, vocab): returns -log softmax[label]; when d is not null
   // writes d = scale * (softmax - onehot(label)). Destroys the logits.
   float (*cross_entropy)(float* logits, int64_t vocab, int64_t label, float scale, T* d);
-  // out[m, j] = scale * sum_k x[m, k] * p[j, k]: x [rows, ldx], p f32 [rank, ldp], out [rows, rank].
-  void (*rank_project)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* p, int64_t ldp,
-                       int64_t rank, float scale, float* out);
+  // out[m, j] = scale * sum_k x[m, k] * p[j, k]: x [rows, ldx], p f32 [rank, ldp], out [rows,
+  // rank].
+  void (*rank_project)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* p,
+                       int64_t ldp, int64_t rank, float scale, float* out);
   // out[j, k] += sum_t c[t, j] * x[t, k]: x [rows, ldx], c [rows, rank], out [rank, ldo].
-  void (*rank_outer)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* c, int64_t rank,
-                     float* out, int64_t ldo);
-  // y = dropout(x) with keep probability 1 - p, survivors scaled by 1 / (1 - p). Element k of the row
-  // depends on (key, first + k) only, where x starts at column `first`.
+  void (*rank_outer)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* c,
+                     int64_t rank, float* out, int64_t ldo);
+  // y = dropout(x) with keep probability 1 - p, survivors scaled by 1 / (1 - p). Element k of the
+  // row depends on (key, first + k) only, where x starts at column `first`.
   void (*dropout)(const T* x, int64_t n, uint64_t key, int64_t first, float p, T* y);
 };
 
@@ -56,9 +59,10 @@ struct Kernels {
   RowKernels<BF16> bf16;
 
   // acc[m, k] += sum_j c[m, j] * p[j, k]: acc [rows, ld], c [rows, rank], p [rank, ldp].
-  void (*rank_expand)(float* acc, int64_t rows, int64_t ld, int64_t dim, const float* c, const float* p,
-                      int64_t ldp, int64_t rank);
-  // The same through a dropout mask: acc[k] += mask(key, k) / (1 - p) * sum_j c[j] * p[j, k], one row.
+  void (*rank_expand)(float* acc, int64_t rows, int64_t ld, int64_t dim, const float* c,
+                      const float* p, int64_t ldp, int64_t rank);
+  // The same through a dropout mask: acc[k] += mask(key, k) / (1 - p) * sum_j c[j] * p[j, k], one
+  // row.
   void (*rank_expand_dropout)(float* acc, int64_t dim, const float* c, const float* p, int64_t ldp,
                               int64_t rank, uint64_t key, int64_t first, float drop);
   void (*add)(const float* x, int64_t n, float* y);  // y += x
@@ -67,7 +71,8 @@ struct Kernels {
   // One AdamW step (Loshchilov and Hutter 2019) on n elements: decoupled decay, then
   // w -= lr * (m / bias1) / (sqrt(v / bias2) + eps). g is multiplied by grad_scale first.
   void (*adamw)(float* w, const float* g, float* m, float* v, int64_t n, float lr, float beta1,
-                float beta2, float eps, float weight_decay, float bias1, float bias2, float grad_scale);
+                float beta2, float eps, float weight_decay, float bias1, float bias2,
+                float grad_scale);
 
   template <class T>
   const RowKernels<T>& rows() const;

@@ -1,6 +1,7 @@
 // Sixteen float lanes, on every tier: one zmm register, two ymm, or plain code. Each kernel file is
 // compiled once per tier, in a namespace of its own, from the same source on top of this header.
-// Reductions always use these sixteen lanes and the same final order, so a tier's width never shows.
+// Reductions always use these sixteen lanes and the same final order, so a tier's width never
+// shows.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +22,16 @@ typedef uint16_t HVec __attribute__((vector_size(32), aligned(2), may_alias));
 
 inline constexpr int64_t kLanes = 16;
 
-inline Vec splat(float x) { return Vec{} + x; }
+inline Vec splat(float x) {
+  return Vec{} + x;
+}
 
-inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
-inline void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
+inline Vec load(const float* p) {
+  return *reinterpret_cast<const Vec*>(p);
+}
+inline void store(float* p, Vec v) {
+  *reinterpret_cast<Vec*>(p) = v;
+}
 
 inline Vec load(const BF16* p) {
   const HVec half = *reinterpret_cast<const HVec*>(p);
@@ -50,10 +57,18 @@ inline void store(BF16* p, Vec v) {
 #endif
 }
 
-inline float load1(const float* p) { return *p; }
-inline float load1(const BF16* p) { return to_f32(*p); }
-inline void store1(float* p, float v) { *p = v; }
-inline void store1(BF16* p, float v) { *p = to_bf16(v); }
+inline float load1(const float* p) {
+  return *p;
+}
+inline float load1(const BF16* p) {
+  return to_f32(*p);
+}
+inline void store1(float* p, float v) {
+  *p = v;
+}
+inline void store1(BF16* p, float v) {
+  *p = to_bf16(v);
+}
 
 // The first n < 16 elements, the rest zero; and the counterpart.
 template <class T>
@@ -123,7 +138,8 @@ inline float max_lane(Vec v) {
 }
 
 // e^x by range reduction to |r| <= ln(2)/2 and a degree-6 polynomial (Cody and Waite splitting of
-// ln 2; Taylor coefficients, error below 2 ulp). Below -87.3 the result is 0, above 88 it saturates.
+// ln 2; Taylor coefficients, error below 2 ulp). Below -87.3 the result is 0, above 88 it
+// saturates.
 inline Vec exp(Vec x) {
   const IVec underflow = (IVec)(x < splat(-87.3f));
   x = min(max(x, splat(-87.3f)), splat(88.0f));
