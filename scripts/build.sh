@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Configures and builds one preset (release unless named) into build/PRESET. A build folder that an
+# build.sh [PRESET [TARGET...]]: configures and builds one preset (release unless named) into build/PRESET,
+# all of it or the named targets. A build folder that an
 # older or moved checkout left behind is made anew when it no longer configures.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,4 +21,5 @@ if ! cmake --preset "$preset" >/dev/null; then
   rm -rf "$trial" "$folder"
   cmake --preset "$preset" >/dev/null
 fi
-cmake --build "$folder" --parallel "$(nproc)"
+targets=("${@:2}")
+cmake --build "$folder" --parallel "$(nproc)" ${targets[@]:+--target "${targets[@]}"}

@@ -54,7 +54,7 @@ step "Packages: the libraries that dlm is built on, from Debian."
 "$scripts/packages.sh"
 
 step "Build: one program, build/release/bin/dlm."
-"$scripts/build.sh" release
+"$scripts/build.sh" release dlm
 "$dlm" --version
 
 step "Machine: what dlm found here."
