@@ -6,6 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev             # matrix products
+  ocl-icd-opencl-dev      # not used, but the CMake files of libdnnl-dev ask for it
   libcli11-dev            # command line
   nlohmann-json3-dev      # JSON
   libyaml-dev             # frontmatter
