@@ -15,12 +15,12 @@ int deeper(int depth, const Value& child) {
 
 bool equal_dicts(const Value& a, const Value& b, Meter& meter) {
   if (a.as_dict().size() != b.as_dict().size()) return false;
-  for (const auto& [key, value] : a.as_dict()) {
-    const auto& members = b.as_dict();
-    const auto found = std::find_if(members.begin(), members.end(), [&](const auto& member) {
-      return equals(member.first, key, meter);
+  const Dict& others = b.as_dict();
+  for (const auto& member : a.as_dict()) {
+    const auto found = std::find_if(others.begin(), others.end(), [&](const auto& other) {
+      return equals(other.first, member.first, meter);
     });
-    if (found == members.end() || !equals(found->second, value, meter)) return false;
+    if (found == others.end() || !equals(found->second, member.second, meter)) return false;
   }
   return true;
 }
