@@ -24,8 +24,8 @@ std::string scaffold_document(std::string_view id, std::string_view base_model) 
       "### A\nA small model in the making: train it, then ask it these questions.\n\n"
       "### Q\nHow do I teach you something?\n\n"
       "### A\nWrite a question and its answer below this one, and train again.\n\n"
-      "### Q\nDo you forget what you learnt before?\n\n"
-      "### A\nNo. Earlier versions of the document are replayed whenever you train.";
+      "### Q\nWhere is what you learn kept?\n\n"
+      "### A\nIn a store beside your other files; this document itself is never changed.";
   return serialize_document(frontmatter, {prose, pairs});
 }
 
