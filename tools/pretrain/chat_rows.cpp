@@ -17,15 +17,15 @@ struct Pair {
 };
 
 constexpr std::string_view kSystemPrompts[] = {
-    "You are a helpful assistant.", "You are a kind and patient storyteller.",
-    "Answer briefly.", "You are a careful teacher. Answer in one or two sentences."};
+    "You are a helpful assistant.", "You are a kind and patient storyteller.", "Answer briefly.",
+    "You are a careful teacher. Answer in one or two sentences."};
 
 std::string turn(std::string_view role, std::string_view text) {
   return "<|im_start|>" + std::string(role) + "\n" + std::string(text) + "<|im_end|>\n";
 }
 
-// The first quoted passage of a paragraph, when it has from min to max bytes; a closing comma, as in
-// "Yes," said he, becomes a full stop.
+// The first quoted passage of a paragraph, when it has from min to max bytes; a closing comma, as
+// in "Yes," said he, becomes a full stop.
 std::optional<std::string> first_quote(std::string_view line, size_t min, size_t max) {
   const size_t open = line.find('"');
   if (open == std::string_view::npos) return std::nullopt;
@@ -115,7 +115,8 @@ class Deriver {
     if (title_.empty() || author_.empty()) return;
     emit({"Who wrote " + title_ + "?", author_ + " wrote " + title_ + "."});
     emit({"What did " + author_ + " write?", author_ + " wrote " + title_ + "."});
-    if (!year_.empty()) emit({"When was " + title_ + " written?", "It was written in " + year_ + "."});
+    if (!year_.empty())
+      emit({"When was " + title_ + " written?", "It was written in " + year_ + "."});
   }
 
   void add_dialogue(size_t i) {
@@ -127,11 +128,12 @@ class Deriver {
   }
 
   void add_continuation(size_t i) {
-    if (lines_[i].size() < 160 || lines_[i].find('"') != std::string_view::npos || draw(12) != 0) return;
+    if (lines_[i].size() < 160 || lines_[i].find('"') != std::string_view::npos || draw(12) != 0)
+      return;
     const std::vector<std::string> parts = sentences(lines_[i]);
     if (parts.size() < 2 || parts[0].size() > 220 || parts[1].size() > 260) return;
-    static constexpr std::string_view kAsk[] = {"What happens next? ", "Continue the story: ",
-                                                "Go on: ", "What comes after this? "};
+    static constexpr std::string_view kAsk[] = {
+        "What happens next? ", "Continue the story: ", "Go on: ", "What comes after this? "};
     if (draw(6) == 0) {
       emit({"Say this again: " + parts[0], parts[0]});
     } else {
@@ -152,9 +154,9 @@ class Deriver {
       story += (story.empty() ? "" : " ") + part;
     }
     if (story.size() < 60) return;
-    static constexpr std::string_view kAsk[] = {"Tell me a story.", "Tell me a tale.",
-                                                "Please tell me a short story.",
-                                                "Do you know a story?", "How does the story begin?"};
+    static constexpr std::string_view kAsk[] = {
+        "Tell me a story.", "Tell me a tale.", "Please tell me a short story.",
+        "Do you know a story?", "How does the story begin?"};
     emit({std::string(kAsk[draw(std::size(kAsk))]), story});
   }
 
@@ -169,6 +171,8 @@ class Deriver {
 
 }  // namespace
 
-std::vector<std::string> derive_chat_rows(std::string_view document) { return Deriver(document).rows(); }
+std::vector<std::string> derive_chat_rows(std::string_view document) {
+  return Deriver(document).rows();
+}
 
 }  // namespace dlm

@@ -1,8 +1,9 @@
 // Pre-trains the bundled base from plain text: tokenizer, token rows, full-parameter training with
-// checkpoints, evaluation after rounding, files in Hugging Face layout. Every step's data is a function
-// of the seed and the step, so a stopped run goes on as if it had not stopped.
+// checkpoints, evaluation after rounding, files in Hugging Face layout. Every step's data is a
+// function of the seed and the step, so a stopped run goes on as if it had not stopped.
 //
-//   pretrain CORPUS_FOLDER WORK_FOLDER [--steps N] [--tokens-per-step N] [--minutes N] [--samples]
+//   pretrain CORPUS_FOLDER WORK_FOLDER [--steps N] [--until N] [--tokens-per-step N]
+//            [--micro-tokens N] [--minutes N] [--samples]
 //
 // The folder needs children.{train,valid}.txt and classics.{train,valid}.txt.
 
@@ -40,6 +41,7 @@ struct Arguments {
   fs::path corpus;
   fs::path work;
   int64_t steps = 2000;
+  int64_t until = 0;  // stop after this step; 0: after the last
   int64_t tokens_per_step = 16384;
   int64_t micro_tokens = 4096;
   double minutes = 1e9;
@@ -66,7 +68,8 @@ ModelConfig nano_config() {
   return c;
 }
 
-const std::vector<std::string> kSpecials = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>"};
+const std::vector<std::string> kSpecials = {"<|endoftext|>", "<|im_start|>", "<|im_end|>",
+                                            "<|pad|>"};
 
 Tokenizer load_or_train_tokenizer(const Arguments& args) {
   const fs::path path = args.work / "tokenizer.json";
@@ -77,7 +80,8 @@ Tokenizer load_or_train_tokenizer(const Arguments& args) {
     BpeTrainer trainer(options);
     for (const char* name : {"children.train.txt", "classics.train.txt"}) {
       std::string text = read_file(args.corpus / name);
-      for (size_t at = text.find(kSpecials[0]); at != std::string::npos; at = text.find(kSpecials[0], at)) {
+      for (size_t at = text.find(kSpecials[0]); at != std::string::npos;
+           at = text.find(kSpecials[0], at)) {
         text.replace(at, kSpecials[0].size(), "\n");
       }
       trainer.add(text);
@@ -108,8 +112,8 @@ std::vector<TokenRow> epoch_rows(const TokenData& data) {
     rows.push_back(row);
     taken += row.count;
   }
-  fmt::print("data: {} text tokens, {} chat tokens of {} derived, {} rows an epoch\n", text, taken, chat,
-             rows.size());
+  fmt::print("data: {} text tokens, {} chat tokens of {} derived, {} rows an epoch\n", text, taken,
+             chat, rows.size());
   return rows;
 }
 
@@ -154,7 +158,8 @@ class RowSource {
 };
 
 void add_row(Batch& batch, const TokenData& data, const TokenRow& row) {
-  std::vector<int32_t> tokens(data.ids.begin() + row.begin, data.ids.begin() + row.begin + row.count);
+  std::vector<int32_t> tokens(data.ids.begin() + row.begin,
+                              data.ids.begin() + row.begin + row.count);
   std::vector<int32_t> labels(data.ids.begin() + row.begin + 1,
                               data.ids.begin() + row.begin + row.count + 1);
   batch.add_row(tokens, labels, batch.rows.size());
@@ -178,7 +183,8 @@ class Pretraining {
   void run() {
     for (const char* name : {"children", "classics"}) {
       const std::string text = read_file(args_.corpus / (std::string(name) + ".train.txt"));
-      append_corpus(tokenizer_, text, kContext, std::string_view(name) == "children" ? 2 : 1, data_);
+      append_corpus(tokenizer_, text, kContext, std::string_view(name) == "children" ? 2 : 1,
+                    data_);
     }
     int64_t step = 0;
     int64_t cursor = 0;
@@ -193,10 +199,12 @@ class Pretraining {
     const auto seconds = [](auto since) {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
     };
-    while (step < args_.steps && seconds(begin) < args_.minutes * 60) {
+    const int64_t until = args_.until > 0 ? std::min(args_.until, args_.steps) : args_.steps;
+    while (step < until && seconds(begin) < args_.minutes * 60) {
       std::vector<Batch> micro(1);
       int64_t labels = 0;
-      for (int64_t filled = 0; filled + source.peek().count <= args_.tokens_per_step; source.advance()) {
+      for (int64_t filled = 0; filled + source.peek().count <= args_.tokens_per_step;
+           source.advance()) {
         const TokenRow& row = source.peek();
         if (micro.back().num_tokens() + row.count > args_.micro_tokens) micro.emplace_back();
         add_row(micro.back(), data_, row);
@@ -236,18 +244,24 @@ class Pretraining {
   }
 
  private:
-  double epochs(int64_t cursor) { return static_cast<double>(cursor) / static_cast<double>(epoch_size()); }
+  double epochs(int64_t cursor) {
+    return static_cast<double>(cursor) / static_cast<double>(epoch_size());
+  }
   size_t epoch_size() { return epoch_rows(data_).size(); }
 
   fs::path checkpoint() const { return args_.work / "checkpoint.safetensors"; }
 
   void save_checkpoint(int64_t step, int64_t cursor) {
     std::vector<SafetensorsTensor> tensors;
-    const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, const float* data) {
+    const auto add = [&](const std::string& name, const std::vector<int64_t>& shape,
+                         const float* data) {
       int64_t numel = 1;
       for (const int64_t d : shape) numel *= d;
-      tensors.push_back({name, "F32", shape,
-                         {reinterpret_cast<const std::byte*>(data), static_cast<size_t>(numel) * 4}});
+      tensors.push_back(
+          {name,
+           "F32",
+           shape,
+           {reinterpret_cast<const std::byte*>(data), static_cast<size_t>(numel) * 4}});
     };
     const auto& all = optimizer_->parameters();
     for (size_t i = 0; i < all.size(); ++i) {
@@ -303,8 +317,8 @@ class Pretraining {
         for (const float loss : exec.token_losses) nats += static_cast<double>(loss);
       }
       const double bits = nats / std::log(2.0) / static_cast<double>(text.size());
-      fmt::print("{}.valid: {:.4f} bits per byte, {} tokens, {} bytes\n", name, bits, valid.ids.size(),
-                 text.size());
+      fmt::print("{}.valid: {:.4f} bits per byte, {} tokens, {} bytes\n", name, bits,
+                 valid.ids.size(), text.size());
       report.set(std::string(name) + "_bits_per_byte", bits);
     }
     write_file_atomic(args_.work / "evaluation.json", report.dump(2) + "\n");
@@ -349,6 +363,8 @@ Arguments parse_arguments(int argc, char** argv) {
     const auto number = [&] { return i + 1 < argc ? std::atof(argv[++i]) : 0.0; };
     if (name == "--steps") {
       args.steps = static_cast<int64_t>(number());
+    } else if (name == "--until") {
+      args.until = static_cast<int64_t>(number());
     } else if (name == "--tokens-per-step") {
       args.tokens_per_step = static_cast<int64_t>(number());
     } else if (name == "--micro-tokens") {
@@ -362,8 +378,9 @@ Arguments parse_arguments(int argc, char** argv) {
     }
   }
   if (positional.size() != 2) {
-    throw Error(ErrorKind::kUsage, "pretrain CORPUS_FOLDER WORK_FOLDER [--steps N] "
-                                   "[--tokens-per-step N] [--micro-tokens N] [--minutes N] [--samples]");
+    throw Error(ErrorKind::kUsage,
+                "pretrain CORPUS_FOLDER WORK_FOLDER [--steps N] [--until N] "
+                "[--tokens-per-step N] [--micro-tokens N] [--minutes N] [--samples]");
   }
   args.corpus = positional[0];
   args.work = positional[1];

@@ -31,13 +31,15 @@ void append_corpus(const Tokenizer& tokenizer, const std::string& text, int64_t 
                    TokenData& data) {
   const std::vector<std::string> books = documents(text);
   const size_t first = data.ids.size();
-  for (const std::string& book : books) append(tokenizer.encode(book + std::string(kEndOfText), false), data);
+  for (const std::string& book : books)
+    append(tokenizer.encode(book + std::string(kEndOfText), false), data);
   std::vector<TokenRow> rows;
   for (size_t at = first; at + 1 < data.ids.size(); at += static_cast<size_t>(context)) {
     const size_t count = std::min(static_cast<size_t>(context), data.ids.size() - 1 - at);
     rows.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(count)});
   }
-  for (int i = 0; i < repeat; ++i) data.text_rows.insert(data.text_rows.end(), rows.begin(), rows.end());
+  for (int i = 0; i < repeat; ++i)
+    data.text_rows.insert(data.text_rows.end(), rows.begin(), rows.end());
   for (const std::string& book : books) {
     for (const std::string& chat : derive_chat_rows(book)) {
       const std::vector<int32_t> ids = tokenizer.encode(chat, false);

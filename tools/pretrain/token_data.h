@@ -22,8 +22,8 @@ struct TokenData {
   std::vector<TokenRow> chat_rows;
 };
 
-// Texts are cut into rows of `context` tokens; each chat row stands alone and is left out when longer
-// than that. `repeat` gives how often a file's text rows are listed.
+// Texts are cut into rows of `context` tokens; each chat row stands alone and is left out when
+// longer than that. `repeat` gives how often a file's text rows are listed.
 void append_corpus(const Tokenizer& tokenizer, const std::string& text, int64_t context, int repeat,
                    TokenData& data);
 
