@@ -50,7 +50,8 @@ struct RowKernels {
   void (*rank_outer)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* c,
                      int64_t rank, float* out, int64_t ldo);
   // y = dropout(x) with keep probability 1 - p, survivors scaled by 1 / (1 - p). Element k of the
-  // row depends on (key, first + k) only, where x starts at column `first`.
+  // row depends on (key, first + k) only, where x starts at column `first`. The key
+  // is a hash (random_key): masks of keys that differ in a few bits only may be related.
   void (*dropout)(const T* x, int64_t n, uint64_t key, int64_t first, float p, T* y);
 };
 
