@@ -1,0 +1,129 @@
+// One training step gives the same bytes for any number of threads and any split of its rows into
+// batches. The tier of this process decides which products run; on tiers below AVX-512 the
+// library's f32 products depend on a line's place, so there only the number of threads is free.
+
+#include <gtest/gtest.h>
+
+#include "engine/adamw.h"
+#include "engine/cpu/isa.h"
+#include "model/tiny_decoder.h"
+
+namespace dlm {
+namespace {
+
+struct StepResult {
+  std::vector<float> gradients;
+  std::vector<float> weights;
+  std::vector<float> losses;
+};
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Whether a line's product keeps its bits in tiles of other heights.
+bool lines_are_invariant() {
+  return isa_tier() == IsaTier::kAvx512 || isa_tier() == IsaTier::kAvx512Bf16;
+}
+
+class SameBytes : public ::testing::TestWithParam<DType> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == DType::kBF16 && !has_bf16_products(isa_tier())) {
+      GTEST_SKIP() << "skipped: no bf16 products on tier " << isa_name(isa_tier());
+    }
+    // Lengths on both sides of the blocks of 32, 64 and 128 tokens; eight rows, 593 tokens.
+    uint64_t id = 10;
+    for (const int64_t length : {33, 128, 5, 64, 150, 31, 129, 53}) {
+      rows_.push_back(tiny_row(id++, length, 40));
+    }
+  }
+
+  // One AdamW step over all rows, in batches of the given numbers of rows.
+  StepResult step(int threads, const std::vector<size_t>& split, float dropout = 0.1f) {
+    Device device(threads);
+    const auto decoder = Decoder::random(tiny_config(true), GetParam(), 3);
+    LoraOptions options;
+    options.rank = 8;
+    options.dropout = static_cast<double>(dropout);
+    const auto adapter = LoraAdapter::create(*decoder, options, 5);
+    uint64_t seed = 0;
+    for (const auto& [name, lora] : adapter->layers()) {
+      for (int64_t i = 0; i < lora->bt.value.numel(); ++i) {
+        lora->bt.value.mutable_f32()[i] = static_cast<float>(0.1 * normal(++seed));
+      }
+    }
+    adapter->set_trainable();
+    const auto graph = build_graph(*decoder, adapter.get(), GraphUse::kTraining, 256);
+    Exec exec(graph->graph, device);
+    exec.dropout_on = dropout > 0;
+    exec.loss_scale = 1.0f / 256.0f;
+    StepResult result;
+    size_t first = 0;
+    for (const size_t count : split) {
+      const Batch batch = tiny_batch({rows_.begin() + static_cast<std::ptrdiff_t>(first),
+                                      rows_.begin() + static_cast<std::ptrdiff_t>(first + count)});
+      exec.forward(batch);
+      exec.backward();
+      result.losses.insert(result.losses.end(), exec.token_losses.begin(), exec.token_losses.end());
+      first += count;
+    }
+    EXPECT_EQ(first, rows_.size());
+    result.gradients = gradients_of(adapter->parameters());
+    AdamW optimizer(adapter->parameters(), AdamWOptions{});
+    optimizer.step(1e-3f, device);
+    for (const Parameter* p : adapter->parameters()) {
+      result.weights.insert(result.weights.end(), p->value.f32(),
+                            p->value.f32() + p->value.numel());
+    }
+    return result;
+  }
+
+  std::vector<TinyRow> rows_;
+};
+
+TEST_P(SameBytes, ForAnyNumberOfThreads) {
+  const StepResult one = step(1, {8});
+  EXPECT_NE(one.gradients, std::vector<float>(one.gradients.size(), 0.0f));
+  for (const int threads : {2, 3, 4}) {
+    const StepResult many = step(threads, {8});
+    EXPECT_TRUE(same(many.losses, one.losses)) << threads;
+    EXPECT_TRUE(same(many.gradients, one.gradients)) << threads;
+    EXPECT_TRUE(same(many.weights, one.weights)) << threads;
+  }
+}
+
+TEST_P(SameBytes, ForAnySplitIntoBatches) {
+  if (!lines_are_invariant()) {
+    GTEST_SKIP() << "skipped: products depend on their number of lines on tier "
+                 << isa_name(isa_tier());
+  }
+  const StepResult whole = step(2, {8});
+  const std::vector<std::vector<size_t>> splits{
+      {1, 1, 1, 1, 1, 1, 1, 1}, {2, 2, 2, 2}, {4, 4}, {3, 5}, {7, 1}};
+  for (const auto& split : splits) {
+    const StepResult parts = step(2, split);
+    EXPECT_TRUE(same(parts.losses, whole.losses)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.gradients, whole.gradients)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.weights, whole.weights)) << split.size() << " batches";
+  }
+}
+
+TEST_P(SameBytes, WithoutDropoutToo) {
+  if (!lines_are_invariant()) {
+    GTEST_SKIP() << "skipped: products depend on their number of lines on tier "
+                 << isa_name(isa_tier());
+  }
+  const StepResult whole = step(1, {8}, 0.0f);
+  const StepResult parts = step(4, {1, 2, 5}, 0.0f);
+  EXPECT_TRUE(same(parts.gradients, whole.gradients));
+  EXPECT_FALSE(same(whole.gradients, step(1, {8}, 0.1f).gradients)) << "dropout does nothing";
+}
+
+std::string type_of(const ::testing::TestParamInfo<DType>& info) {
+  return dtype_name(info.param);
+}
+INSTANTIATE_TEST_SUITE_P(Types, SameBytes, ::testing::Values(DType::kF32, DType::kBF16), type_of);
+
+}  // namespace
+}  // namespace dlm
