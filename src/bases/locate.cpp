@@ -50,8 +50,13 @@ void check_files(const fs::path& folder) {
   for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
     check_json_file(folder, name);
   }
-  load_model_config(folder);
-  SafetensorsSet::open(folder);
+  try {
+    load_model_config(folder);
+    SafetensorsSet::open(folder);
+  } catch (const Error& e) {
+    // A damaged file of a base is a fault of the base, whatever its format calls it.
+    throw Error(ErrorKind::kBase, e.message(), e.hint(), e.place());
+  }
 }
 
 fs::path locate_path(std::string_view text) {

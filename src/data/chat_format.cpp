@@ -83,6 +83,16 @@ int64_t TokenRow::num_labels() const {
 }
 
 ChatFormat ChatFormat::load(const fs::path& folder) {
+  try {
+    return read(folder);
+  } catch (const Error& e) {
+    // A damaged file of a base is a fault of the base, whatever its format calls it.
+    if (e.kind() != ErrorKind::kFormat) throw;
+    throw Error(ErrorKind::kBase, e.message(), e.hint().empty() ? kHint : e.hint(), e.place());
+  }
+}
+
+ChatFormat ChatFormat::read(const fs::path& folder) {
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
     if (path_exists(folder / name)) continue;
     throw Error(ErrorKind::kBase, std::string("the base has no ") + name, kHint,
@@ -197,11 +207,16 @@ std::vector<int32_t> ChatFormat::encode_rendered(const Render& render,
 std::vector<int32_t> ChatFormat::prompt(std::string_view question,
                                         const std::optional<std::string>& system_prompt) const {
   const ChatTemplate& chat = chat_template();
-  return encode_rendered(
+  std::vector<int32_t> ids = encode_rendered(
       [&](const std::vector<std::string>& contents) {
         return chat.render(messages_of(contents, system_prompt), true);
       },
       contents_of(system_prompt, {question}));
+  if (ids.empty()) {
+    throw Error(ErrorKind::kBase, "the chat template writes nothing for a question", kHint,
+                {folder_, 0, 0});
+  }
+  return ids;
 }
 
 TokenRow ChatFormat::conversation(std::string_view question, std::string_view answer,

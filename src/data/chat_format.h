@@ -30,7 +30,8 @@ struct TokenRow {
 class ChatFormat {
  public:
   // Reads tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json of
-  // a base. Throws Error(kBase) for missing files and for special tokens that the tokenizer lacks.
+  // a base. Throws Error(kBase) for missing or damaged files and for special tokens that the
+  // tokenizer lacks.
   static ChatFormat load(const fs::path& base_folder);
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -53,6 +54,7 @@ class ChatFormat {
   std::vector<TokenRow> text_rows(std::string_view text, int64_t max_tokens) const;
 
  private:
+  static ChatFormat read(const fs::path& base_folder);
   ChatFormat(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
   // The text that the template makes of messages with these contents.
   using Render = std::function<std::string(const std::vector<std::string>& contents)>;

@@ -7,10 +7,20 @@
 
 namespace dlm {
 
+void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const fs::path& folder) {
+  const auto num_tokens = static_cast<int64_t>(format.tokenizer().vocab_size());
+  if (num_tokens <= model.vocab_size) return;
+  throw Error(ErrorKind::kBase,
+              "the tokenizer has " + std::to_string(num_tokens) + " tokens, the model " +
+                  std::to_string(model.vocab_size),
+              "tokenizer.json and the weights do not belong together", {folder.string(), 0, 0});
+}
+
 std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter, Device& device) {
   std::unique_ptr<Session> session(new Session(device));
   session->format_ = std::make_unique<ChatFormat>(ChatFormat::load(base.folder));
   session->decoder_ = Decoder::load(base.folder, device.preferred_dtype());
+  check_vocabulary(*session->format_, session->decoder_->config(), base.folder);
   if (!adapter.empty()) session->adapter_ = LoraAdapter::load(adapter, *session->decoder_);
   return session;
 }

@@ -27,6 +27,9 @@ struct Answer {
   bool stopped = false;  // by itself; false: at the limit
 };
 
+// Throws Error(kBase) when the tokenizer has tokens that the model does not know.
+void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const fs::path& folder);
+
 class Session {
  public:
   // `adapter` may be empty: the base alone. Throws Error(kBase) or Error(kInference).

@@ -32,21 +32,31 @@ GeneralRows make_general_rows(Decoder& decoder, Device& device, const ChatFormat
   const auto answer = [&](std::string_view question) {
     check_interrupted();
     const std::vector<int32_t> prompt = format.prompt(question, system_prompt);
-    const auto capacity = static_cast<int64_t>(prompt.size()) + kMaxAnswer;
-    Generator generator(decoder, nullptr, device, capacity);
-    const Generation said = generate(generator, prompt, kMaxAnswer, format.stop_tokens(), {});
+    const auto prompt_tokens = static_cast<int64_t>(prompt.size());
+    const int64_t capacity = std::min(prompt_tokens + kMaxAnswer, decoder.config().max_positions);
     TokenRow row;
+    // No room for an answer: an empty row, which is left out below.
+    if (prompt_tokens >= capacity) return row;
+    Generator generator(decoder, nullptr, device, capacity);
+    const Generation said =
+        generate(generator, prompt, capacity - prompt_tokens, format.stop_tokens(), {});
     row.tokens = prompt;
     row.tokens.insert(row.tokens.end(), said.tokens.begin(), said.tokens.end());
     row.labels.assign(row.tokens.size(), -1);
     for (size_t i = prompt.size(); i < row.tokens.size(); ++i) row.labels[i - 1] = row.tokens[i];
     if (said.stopped) row.labels.back() = said.stop_token;
     row.id = random_key({0x67656e65, out.mixed.size(), out.measured.size()});
-    if (on_answer) on_answer(out.mixed.size() + out.measured.size() + 1, total);
     return row;
   };
-  for (const std::string_view question : mixed) out.mixed.push_back(answer(question));
-  for (const std::string_view question : measured) out.measured.push_back(answer(question));
+  const auto answer_all = [&](std::span<const std::string_view> questions,
+                              std::vector<TokenRow>& rows) {
+    for (const std::string_view question : questions) {
+      rows.push_back(answer(question));
+      if (on_answer) on_answer(out.mixed.size() + out.measured.size(), total);
+    }
+  };
+  answer_all(mixed, out.mixed);
+  answer_all(measured, out.measured);
   // An answer of no tokens and no end teaches nothing.
   const auto is_empty = [](const TokenRow& row) { return row.num_labels() == 0; };
   std::erase_if(out.mixed, is_empty);

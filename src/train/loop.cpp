@@ -27,6 +27,16 @@ bool is_better(const EvalReport& a, const EvalReport& b, bool holds_out) {
   return a.loss + std::max(0.0, a.drift) < b.loss + std::max(0.0, b.drift);
 }
 
+// Positions that the rows need: general rows may be longer than the document's.
+int64_t longest_row(const LoopRows& rows) {
+  size_t longest = 1;
+  for (const auto* list :
+       {&rows.train, &rows.judged, &rows.general.mixed, &rows.general.measured}) {
+    for (const TokenRow& row : *list) longest = std::max(longest, row.tokens.size());
+  }
+  return static_cast<int64_t>(longest);
+}
+
 }  // namespace
 
 TrainingLoop::TrainingLoop(Decoder& decoder, LoraAdapter& adapter, Device& device,
@@ -37,8 +47,8 @@ TrainingLoop::TrainingLoop(Decoder& decoder, LoraAdapter& adapter, Device& devic
       plan_(plan),
       rows_(std::move(rows)),
       training_graph_((adapter.set_trainable(),
-                       build_graph(decoder, &adapter, GraphUse::kTraining, plan.max_tokens))),
-      loss_graph_(build_graph(decoder, &adapter, GraphUse::kLoss, plan.max_tokens)),
+                       build_graph(decoder, &adapter, GraphUse::kTraining, longest_row(rows_)))),
+      loss_graph_(build_graph(decoder, &adapter, GraphUse::kLoss, longest_row(rows_))),
       exec_(training_graph_->graph, device),
       loss_exec_(loss_graph_->graph, device),
       optimizer_(adapter.parameters(), adapter_optimizer()) {

@@ -14,6 +14,7 @@
 #include "doc/document.h"
 #include "engine/cpu/gemm.h"
 #include "formats/torch_pt.h"
+#include "infer/session.h"
 #include "store/adapter_versions.h"
 #include "store/manifest.h"
 #include "store/store_layout.h"
@@ -54,16 +55,10 @@ Prepared prepare(const TrainRequest& request, const TrainEvents& events) {
   p.model_config = load_model_config(p.base.folder);
   p.rows = rows_of(p.document);
   p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
+  check_vocabulary(*p.format, p.model_config, p.base.folder);
   p.token_rows = tokenize_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
                                max_row_tokens(p.document.frontmatter, p.model_config),
                                request.document.string());
-  if (static_cast<int64_t>(p.format->tokenizer().vocab_size()) > p.model_config.vocab_size) {
-    throw Error(ErrorKind::kBase,
-                fmt::format("the tokenizer has {} tokens, the model {}",
-                            p.format->tokenizer().vocab_size(), p.model_config.vocab_size),
-                "tokenizer.json and the weights do not belong together",
-                {p.base.folder.string(), 0, 0});
-  }
   return p;
 }
 
@@ -188,7 +183,7 @@ void write_version_files(const fs::path& folder, LoraAdapter& adapter, TrainingL
   adapter.save(folder);
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
                            "chat_template.jinja"}) {
-    if (fs::exists(p.base.folder / name)) {
+    if (path_exists(p.base.folder / name)) {
       write_file_atomic(folder / name, read_file(p.base.folder / name));
     }
   }
@@ -247,7 +242,7 @@ Json delta_json(const Prepared& p, const Manifest& manifest) {
 }
 
 Manifest open_manifest(const StoreLayout& store, const Prepared& p, const TrainRequest& request) {
-  if (fs::exists(store.manifest())) return read_manifest(store);
+  if (store.is_initialized()) return read_manifest(store);
   Manifest manifest;
   manifest.dlm_id = p.document.frontmatter.dlm_id;
   manifest.created_at = format_utc(request.clock->unix_seconds());
@@ -283,8 +278,10 @@ TrainResult train_document(const TrainRequest& request, const TrainEvents& event
   Device device(request.num_threads);
   result.plan = make_plan(plan_input(request, p, device));
   result.determinism_class = is_strong(result.plan) ? "strict" : "best_effort";
-  if (events.on_plan) events.on_plan(result.plan);
-  if (request.dry_run) return result;
+  if (request.dry_run) {
+    if (events.on_plan) events.on_plan(result.plan);
+    return result;
+  }
 
   const StoreLayout store(request.home, p.document.frontmatter.dlm_id);
   const StoreLock lock = StoreLock::acquire(store, *request.clock);
@@ -302,6 +299,8 @@ TrainResult train_document(const TrainRequest& request, const TrainEvents& event
       if (mismatch.severity == Severity::kWarn) events.on_note("lock: " + mismatch.message);
     }
   }
+  // Told only now: a run that may not start shows no plan.
+  if (events.on_plan) events.on_plan(result.plan);
 
   const auto decoder = Decoder::load(p.base.folder, result.plan.dtype);
   LoraOptions options;

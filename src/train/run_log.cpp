@@ -21,7 +21,7 @@ namespace {
 RunLog::RunLog(const fs::path& path, const Clock& clock)
     : path_(path),
       clock_(clock),
-      descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
+      descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644)) {
   if (descriptor_ < 0) fail(path_);
 }
 

@@ -291,6 +291,12 @@ TEST_F(ChatFormatTest, RefusesBrokenTemplatesAndConfigurationsByPlace) {
   EXPECT_EQ(fault([&] { load(); }).substr(0, 13), "chat template") << fault([&] { load(); });
   write("tokenizer_config.json", "{\"eos_token\": ");
   EXPECT_EQ(fault([&] { load(); }).substr(0, 27), "BASE/tokenizer_config.json:");
+  EXPECT_EQ(kind_, ErrorKind::kBase);
+  write("tokenizer_config.json", tiny_tokenizer_config());
+  write("tokenizer.json", "{\"model\": {}}");
+  EXPECT_EQ(fault([&] { load(); }).substr(0, 19), "BASE/tokenizer.json") << fault([&] { load(); });
+  EXPECT_EQ(kind_, ErrorKind::kBase);
+  write("tokenizer.json", tiny_tokenizer_json());
   write("tokenizer_config.json", "[]");
   EXPECT_FALSE(load().has_chat_template());
 }

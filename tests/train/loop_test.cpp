@@ -1,0 +1,226 @@
+// The training loop on a tiny base: it learns, it gives the same bytes however the work is cut up,
+// and it stops where it should.
+#include "train/loop.h"
+
+#include <cstring>
+
+#include "data/token_rows.h"
+#include "doc/document.h"
+#include "train_fixture.h"
+
+namespace dlm {
+namespace {
+
+class LoopTest : public TrainTest {
+ protected:
+  LoopTest() {
+    plan_.steps = 8;
+    plan_.rows_per_step = 2;
+    plan_.learning_rate = 1e-2;
+    plan_.warmup_steps = 1;
+    plan_.dropout = 0.1;
+    plan_.rank = 4;
+    plan_.alpha = 8;
+    plan_.max_tokens = 256;
+    plan_.micro_batch_tokens = 4096;
+    plan_.eval_every = 4;
+    plan_.seed = 42;
+    rows_.train = token_rows(kThreePairs);
+    rows_.judged = rows_.train;
+  }
+
+  static fs::path base() { return bases().own_folder / kTinyBaseKey; }
+
+  static std::vector<TokenRow> token_rows(const std::string& body) {
+    return tokenize_rows(rows_of(parse_document(document_text("", body), "notes.dlm")),
+                         ChatFormat::load(base()), std::nullopt, 256, "notes.dlm");
+  }
+
+  struct Outcome {
+    std::string bytes;  // of the kept adapter
+    LoopResult result;
+    std::vector<StepReport> steps;
+  };
+
+  Outcome run(int num_threads = 1) {
+    Device device(num_threads);
+    const auto decoder = Decoder::load(base(), plan_.dtype);
+    LoraOptions options;
+    options.rank = plan_.rank;
+    options.alpha = static_cast<double>(plan_.alpha);
+    options.dropout = plan_.dropout;
+    const auto adapter = LoraAdapter::create(*decoder, options, static_cast<uint64_t>(plan_.seed));
+    TrainingLoop loop(*decoder, *adapter, device, plan_, rows_);
+    Outcome out;
+    LoopEvents events = events_;
+    events.on_step = [&](const StepReport& step) {
+      out.steps.push_back(step);
+      if (events_.on_step) events_.on_step(step);
+    };
+    out.result = loop.run(events);
+    for (const Parameter* p : adapter->parameters()) {
+      out.bytes.append(static_cast<const char*>(p->value.data()), p->value.size_bytes());
+    }
+    return out;
+  }
+
+  std::string loop_fault() {
+    try {
+      run();
+    } catch (const Error& error) {
+      kind_ = error.kind();
+      return error.what();
+    }
+    return "no error";
+  }
+
+  TrainingPlan plan_;
+  LoopRows rows_;
+  LoopEvents events_;
+};
+
+TEST_F(LoopTest, MemorisesThreePairs) {
+  plan_.steps = 120;
+  plan_.rows_per_step = 3;
+  plan_.eval_every = 12;
+  plan_.dropout = 0;
+  plan_.rank = 8;
+  plan_.alpha = 16;
+  const Outcome out = run(2);
+  EXPECT_GT(out.steps.front().loss, 3.0);
+  EXPECT_LT(out.steps.back().loss, 0.1);
+  EXPECT_EQ(out.result.kept.exact_rows, 3);
+  EXPECT_EQ(out.result.kept.num_rows, 3);
+  EXPECT_LT(out.result.mean_loss, 0.2);
+  EXPECT_EQ(out.result.steps, 120);
+}
+
+TEST_F(LoopTest, BytesDoNotDependOnTheNumberOfThreads) {
+  for (const DType dtype : {DType::kF32, Device(1).preferred_dtype()}) {
+    plan_.dtype = dtype;
+    const std::string one = run(1).bytes;
+    EXPECT_GT(one.size(), 10000u);
+    EXPECT_EQ(run(2).bytes == one, true) << "2 threads, " << dtype_name(dtype);
+    EXPECT_EQ(run(3).bytes == one, true) << "3 threads, " << dtype_name(dtype);
+  }
+}
+
+TEST_F(LoopTest, BytesDoNotDependOnTheSizeOfMicroBatches) {
+  plan_.rows_per_step = 3;
+  for (const DType dtype : {DType::kF32, Device(1).preferred_dtype()}) {
+    plan_.dtype = dtype;
+    plan_.micro_batch_tokens = 4096;
+    const std::string whole = run().bytes;
+    for (const int64_t tokens : {1, 50, 100}) {
+      plan_.micro_batch_tokens = tokens;
+      EXPECT_EQ(run().bytes == whole, true) << tokens << " tokens, " << dtype_name(dtype);
+    }
+  }
+}
+
+TEST_F(LoopTest, TheSeedChangesTheBytesAndNothingElseDoes) {
+  const std::string first = run().bytes;
+  EXPECT_EQ(run().bytes == first, true);
+  plan_.seed = 43;
+  EXPECT_EQ(run().bytes == first, false);
+}
+
+TEST_F(LoopTest, DropoutChangesTheBytes) {
+  const std::string with = run().bytes;
+  plan_.dropout = 0;
+  EXPECT_EQ(run().bytes == with, false);
+}
+
+TEST_F(LoopTest, ReportsEveryStepAndJudgesAtIntervalsAndAtTheEnd) {
+  plan_.steps = 10;
+  std::vector<int64_t> judged;
+  events_.on_eval = [&](const EvalReport& e) {
+    judged.push_back(e.step);
+    EXPECT_EQ(e.num_rows, 3);
+    EXPECT_EQ(e.drift, 0.0);
+  };
+  const Outcome out = run();
+  ASSERT_EQ(out.steps.size(), 10u);
+  for (int64_t i = 0; i < 10; ++i) {
+    const StepReport& step = out.steps[static_cast<size_t>(i)];
+    EXPECT_EQ(step.step, i + 1);
+    EXPECT_EQ(step.rate, plan_.rate_at(i));
+    EXPECT_GT(step.loss, 0);
+    EXPECT_GT(step.grad_norm, 0);
+    EXPECT_GT(step.tokens, 0);
+  }
+  EXPECT_EQ(judged, (std::vector<int64_t>{4, 8, 10}));
+  EXPECT_EQ(out.result.last.step, 10);
+}
+
+TEST_F(LoopTest, KeepsTheWeightsThatWereJudgedBest) {
+  // Held-out rows of which the answers contradict the trained ones: more steps only make it worse.
+  rows_.judged =
+      token_rows("::instruction::\n### Q\nWhat swims in the river?\n\n### A\nNine clocks.\n");
+  plan_.holds_out = true;
+  plan_.steps = 40;
+  plan_.eval_every = 1;
+  plan_.dropout = 0;
+  std::vector<EvalReport> evals;
+  events_.on_eval = [&](const EvalReport& e) { evals.push_back(e); };
+  const Outcome out = run();
+  const auto best = std::min_element(evals.begin(), evals.end(),
+                                     [](const auto& a, const auto& b) { return a.loss < b.loss; });
+  EXPECT_EQ(out.result.kept.step, best->step);
+  EXPECT_LT(out.result.kept.step, out.result.last.step);
+  // Those weights are what a run of so many steps of the same schedule ends with.
+  EXPECT_LT(out.result.kept.loss, out.result.last.loss);
+}
+
+TEST_F(LoopTest, DriftIsTheLossOnGeneralRowsAboveThatOfTheBase) {
+  rows_.general.measured =
+      token_rows("::instruction::\n### Q\nHow are you?\n\n### A\nfish fish fish\n");
+  std::vector<double> drift;
+  events_.on_eval = [&](const EvalReport& e) { drift.push_back(e.drift); };
+  plan_.learning_rate = 1e-30;
+  run();
+  for (const double d : drift) EXPECT_NEAR(d, 0.0, 1e-6);
+  drift.clear();
+  plan_.learning_rate = 1e-2;
+  plan_.steps = 40;
+  run();
+  EXPECT_NE(drift.back(), 0.0);
+}
+
+TEST_F(LoopTest, GeneralRowsMayBeLongerThanTheRowsOfTheDocument) {
+  plan_.max_tokens = 64;
+  rows_.general.mixed = rows_.general.measured =
+      token_rows("::instruction::\n### Q\n" + std::string(120, 'q') + "\n\n### A\nfish\n");
+  ASSERT_GT(rows_.general.mixed[0].tokens.size(), 64u);
+  plan_.general_rows_per_step = 1;
+  EXPECT_EQ(run().result.steps, 8);
+}
+
+TEST_F(LoopTest, GeneralRowsAreTrainedButNotCountedInTheLoss) {
+  const double alone = run().steps[0].loss;
+  rows_.general.mixed = token_rows("::instruction::\n### Q\nHow are you?\n\n### A\nfish fish\n");
+  plan_.general_rows_per_step = 1;
+  plan_.dropout = 0.1;
+  const Outcome mixed = run();
+  EXPECT_NEAR(mixed.steps[0].loss, alone, 1e-5);
+  EXPECT_GT(mixed.steps[0].tokens, 0);
+}
+
+TEST_F(LoopTest, AnInterruptEndsItBetweenMicroBatches) {
+  events_.on_step = [](const StepReport& step) {
+    if (step.step == 3) raise_interrupt();
+  };
+  EXPECT_EQ(loop_fault(), "interrupted");
+  EXPECT_EQ(kind_, ErrorKind::kInterrupted);
+}
+
+TEST_F(LoopTest, ALossThatIsNoNumberEndsIt) {
+  plan_.learning_rate = 1e38;
+  plan_.warmup_steps = 0;
+  const std::string text = loop_fault();
+  EXPECT_TRUE(text.starts_with("the loss or its gradient is not a number at step ")) << text;
+  EXPECT_EQ(kind_, ErrorKind::kTrain);
+}
+
+}  // namespace
+}  // namespace dlm
