@@ -10,9 +10,23 @@
 #include "cli/console.h"
 #include "store/store_layout.h"
 #include "support/interrupt.h"
+#include "support/text.h"
 #include "support/version.h"
 
 namespace dlm {
+
+namespace {
+
+// The first argument that no command took and that is no option; "" when a command was given.
+std::string unknown_command(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return {};
+  for (const std::string& word : app.remaining()) {
+    if (!word.starts_with("-")) return word;
+  }
+  return {};
+}
+
+}  // namespace
 
 fs::path home_folder(const GlobalOptions& globals) {
   std::optional<fs::path> wanted;
@@ -51,12 +65,23 @@ int run_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    if (const std::string word = unknown_command(app); !word.empty() && e.get_exit_code() != 0) {
+      std::vector<std::string> names;
+      for (const auto& [name, action] : actions) names.push_back(name);
+      const auto near = nearest_word(word, names);
+      return report(Error(ErrorKind::kUsage, "there is no command \"" + word + "\"",
+                          near ? "did you mean \"" + *near + "\"?"
+                               : "the commands are " + join(names, ", ") + "; see dlm --help"),
+                    "dlm");
+    }
     const int code = app.exit(e);
     return code == 0 ? 0 : 2;
   }
   const std::string command = app.get_subcommands().front()->get_name();
   // A closed pipe is an error of write(), not the end of the process.
+  // Nor is a file that the system allows to grow no further.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   install_interrupt_handlers();
   try {
     return actions.at(command)();

@@ -31,13 +31,37 @@ const char* prefix_of(ErrorKind kind) {
   }
 }
 
+// For errors that come without one.
+std::string usual_hint(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kParse:
+      return "correct the document at this place; docs/format.md says what may stand there";
+    case ErrorKind::kIo:
+      return "check the path and its permissions";
+    case ErrorKind::kFormat:
+      return "the file is damaged or of another kind: copy it again from where it came";
+    default:
+      return {};
+  }
+}
+
+// One line, whatever a file or an argument made part of a message: line ends and other control
+// characters, which a terminal would obey, become blanks.
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return line;
+}
+
 void print_line(const char* colour, std::string_view head, std::string_view text) {
   const bool coloured = progress_target(stderr).has_colour;
   std::string line;
   if (coloured) line += colour;
-  line += head;
+  line += one_line(head);
   if (coloured) line += "\033[0m";
-  line += text;
+  line += one_line(text);
   line += "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
@@ -67,7 +91,8 @@ int report(const Error& error, std::string_view command) {
   const char* prefix = prefix_of(error.kind());
   const std::string head = prefix != nullptr ? prefix : std::string(command);
   print_line("\033[31m", head + ": ", error.what());
-  if (!error.hint().empty()) print_line("\033[2m", "hint: ", error.hint());
+  const std::string hint = error.hint().empty() ? usual_hint(error.kind()) : error.hint();
+  if (!hint.empty()) print_line("\033[2m", "hint: ", hint);
   return error.kind() == ErrorKind::kUsage ? 2 : 1;
 }
 

@@ -55,10 +55,10 @@ int run_init(const InitOptions& options, const GlobalOptions& globals) {
   }
   if (id.empty()) id = new_ulid(clock, os_random);
   if (path.has_parent_path()) make_folders(path.parent_path());
-  write_file_atomic(path, scaffold_document(id, key));
-
+  // Before the document, so that a store in use leaves the old one as it is.
   const StoreLayout store(home_folder(globals), id);
   const StoreLock lock = StoreLock::acquire(store, clock);
+  write_file_atomic(path, scaffold_document(id, key));
   store.ensure();
   if (!store.is_initialized()) {
     Manifest manifest;

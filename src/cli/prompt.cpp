@@ -2,7 +2,12 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "cli/command.h"
@@ -12,6 +17,7 @@
 #include "store/adapter_versions.h"
 #include "store/manifest.h"
 #include "store/store_layout.h"
+#include "support/interrupt.h"
 #include "support/text.h"
 
 namespace dlm {
@@ -33,15 +39,30 @@ struct PromptOptions {
 
 std::string read_standard_input() {
   std::string text;
-  char buffer[65536];
-  for (size_t n; (n = std::fread(buffer, 1, sizeof(buffer), stdin)) > 0;) {
-    text.append(buffer, n);
+  std::array<char, 65536> buffer;
+  while (true) {
+    // Not fread: it would take a signal for the end of the input.
+    const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    check_interrupted();
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      throw Error(ErrorKind::kIo,
+                  std::string("cannot read standard input: ") + std::strerror(errno),
+                  "give the question as an argument");
+    }
+    if (n == 0) break;
+    text.append(buffer.data(), static_cast<size_t>(n));
     if (text.size() > (size_t{16} << 20)) {
       throw Error(ErrorKind::kUsage, "the question on standard input is larger than 16 MiB",
                   "give the question as an argument");
     }
   }
   return std::string(trim(text));
+}
+
+// A range takes "nan", since it lies neither below nor above.
+std::string is_number(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? text + " is not a number" : "";
 }
 
 int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
@@ -112,11 +133,13 @@ Action add_prompt(CLI::App& app, const GlobalOptions& globals) {
       ->add_option("--temp", options->temperature,
                    "Sampling temperature; 0 takes the likeliest token")
       ->check(CLI::Range(0.0, 10.0))
+      ->check(is_number)
       ->capture_default_str();
   command
       ->add_option("--top-p", options->top_p,
                    "Sample from the likeliest tokens of this probability")
       ->check(CLI::Range(0.0, 1.0))
+      ->check(is_number)
       ->capture_default_str();
   command
       ->add_option("--top-k", options->top_k, "Sample from so many likeliest tokens; 0 means all")
