@@ -41,9 +41,9 @@ std::string read_standard_input() {
   std::string text;
   std::array<char, 65536> buffer;
   while (true) {
+    check_interrupted();
     // Not fread: it would take a signal for the end of the input.
     const ssize_t n = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    check_interrupted();
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       throw Error(ErrorKind::kIo,

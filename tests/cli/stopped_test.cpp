@@ -73,12 +73,15 @@ TEST_F(Stopped, CtrlCInTheFirstRunLeavesNoFile) {
 TEST_F(Stopped, CtrlCEndsAWaitForTheQuestion) {
   options_.keep_input_open = true;
   Program program({"prompt", document().string(), "--base-only"}, options_);
-  // Until it waits: its state in /proc is "S" and it has read the document.
-  const std::string stat = "/proc/" + std::to_string(program.child()) + "/syscall";
+  // Until it sleeps with its handler in place: only the read sleeps.
+  const std::string status = "/proc/" + std::to_string(program.child()) + "/status";
   for (int i = 0; i < 2000; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    const std::string call = read_file(stat, 4096);
-    if (call.starts_with("0 0x0 ")) break;  // read(0, ...)
+    const std::string text = read_file(status, 1 << 16);
+    const size_t caught = text.find("SigCgt:");
+    if (caught == text.npos) continue;
+    const uint64_t signals = std::stoull(text.substr(caught + 7, 18), nullptr, 16);
+    if ((signals >> (SIGINT - 1) & 1) != 0 && text.find("State:\tS") != text.npos) break;
   }
   ::kill(program.child(), SIGINT);
   const ProgramResult result = program.finish();
