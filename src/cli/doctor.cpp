@@ -63,8 +63,8 @@ TrainingPlan sample_plan(const ModelConfig& shapes, Device& device) {
   in.num_rows = in.num_chat_rows = 12;
   in.num_tokens = 12 * 50;
   in.longest_row = 60;
-  in.num_general_rows = 64;
-  in.general_tokens = 64 * 50;
+  in.num_general_rows = 192;
+  in.general_tokens = 192 * 30;
   in.machine_has_bf16 = has_bf16_products(device.tier());
   in.memory_bytes = available_memory_bytes();
   in.gflops = measure_gflops(device, device.preferred_dtype());
@@ -101,7 +101,8 @@ int run_doctor(const DoctorOptions& options, const GlobalOptions& globals) {
   const ModelConfig shapes = shapes_of(known_base(options.base));
   Device device(globals.num_threads);
   const bool bf16 = has_bf16_products(device.tier());
-  const char* determinism = device.tier() >= IsaTier::kAvx512 ? "strong" : "best-effort";
+  const bool is_strong = device.tier() >= IsaTier::kAvx512 && device.tier() != IsaTier::kAmx;
+  const char* determinism = is_strong ? "strong" : "best-effort";
   std::optional<TrainingPlan> plan;
   std::string refusal;
   try {

@@ -1,6 +1,9 @@
 // Fixed prompts about everyday things. The base's own answers to the first list are mixed into
 // training, those to the second only measure how far the adapter has drifted from the base.
 
+#include <string>
+#include <vector>
+
 #include "train/general_rows.h"
 
 namespace dlm {
@@ -89,10 +92,56 @@ constexpr std::string_view kMeasured[] = {
     "Is the shop open on Sunday?",
 };
 
+// "%" stands for the thing.
+constexpr std::string_view kForms[] = {
+    "Describe a %.",
+    "What is a %?",
+    "Why do people need a %?",
+    "How do you draw a %?",
+    "Write two lines about a %.",
+    "Have you ever seen a %?",
+    "Put the word % into another tongue.",
+    "Who invented the %?",
+    "Where can one find a %?",
+    "Compare a % with a cloud.",
+    "Is a % useful?",
+    "When was the first % made?",
+    "Should I be afraid of a %?",
+    "How much does a % weigh?",
+    "Which % is the best?",
+    "Tell us everything about the %.",
+};
+
+constexpr std::string_view kThings[] = {
+    "violin",   "desert",        "general", "triangle", "prison", "lawyer",     "rocket",
+    "wedding",  "tiger",         "grammar", "island",   "fever",  "parliament", "battle",
+    "painting", "bicycle",       "king",    "number",   "ghost",  "camera",     "market",
+    "football", "religion",      "mirror",  "pirate",   "school", "earthquake", "coin",
+    "language", "doctor",        "diamond", "computer", "forest", "dream",      "newspaper",
+    "sword",    "planet's moon", "theatre", "garden",   "judge",  "orange",     "machine",
+    "shadow",   "village",       "emperor", "letter",   "snake",  "secret",
+};
+
+// How many crossed prompts follow the fixed ones.
+constexpr size_t kNumCrossed = 128;
+
+std::vector<std::string> make_mixed() {
+  std::vector<std::string> prompts(std::begin(kMixed), std::end(kMixed));
+  for (size_t i = 0; i < kNumCrossed; ++i) {
+    std::string prompt(kForms[i % std::size(kForms)]);
+    // 7 has no factor in common with 48, so forms and things meet in ever new pairs.
+    prompt.replace(prompt.find('%'), 1,
+                   kThings[(i * 7 + i / std::size(kForms)) % std::size(kThings)]);
+    prompts.push_back(std::move(prompt));
+  }
+  return prompts;
+}
+
 }  // namespace
 
-std::span<const std::string_view> mixed_general_prompts() {
-  return kMixed;
+std::span<const std::string> mixed_general_prompts() {
+  static const std::vector<std::string> prompts = make_mixed();
+  return prompts;
 }
 std::span<const std::string_view> measured_general_prompts() {
   return kMeasured;

@@ -12,9 +12,9 @@ namespace {
 
 constexpr int64_t kMaxAnswer = 48;
 
-// 64 prompts cost a base of 10 million parameters seconds, one of a billion an hour.
+// 192 prompts cost a base of 10 million parameters seconds, one of a billion hours.
 size_t num_mixed(int64_t num_parameters) {
-  if (num_parameters <= 50'000'000) return 64;
+  if (num_parameters <= 50'000'000) return 192;
   return num_parameters <= 600'000'000 ? 24 : 12;
 }
 
@@ -26,7 +26,7 @@ GeneralRows make_general_rows(Decoder& decoder, Device& device, const ChatFormat
   const auto mixed = mixed_general_prompts().first(
       std::min(mixed_general_prompts().size(), num_mixed(decoder.config().num_parameters())));
   const auto measured = measured_general_prompts().first(
-      std::min(measured_general_prompts().size(), std::max<size_t>(4, mixed.size() / 4)));
+      std::min(measured_general_prompts().size(), std::max<size_t>(4, mixed.size() / 8)));
   const size_t total = mixed.size() + measured.size();
   GeneralRows out;
   const auto answer = [&](std::string_view question) {
@@ -48,8 +48,7 @@ GeneralRows make_general_rows(Decoder& decoder, Device& device, const ChatFormat
     row.id = random_key({0x67656e65, out.mixed.size(), out.measured.size()});
     return row;
   };
-  const auto answer_all = [&](std::span<const std::string_view> questions,
-                              std::vector<TokenRow>& rows) {
+  const auto answer_all = [&](const auto& questions, std::vector<TokenRow>& rows) {
     for (const std::string_view question : questions) {
       rows.push_back(answer(question));
       if (on_answer) on_answer(out.mixed.size() + out.measured.size(), total);

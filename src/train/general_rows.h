@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,7 +14,7 @@
 
 namespace dlm {
 
-std::span<const std::string_view> mixed_general_prompts();
+std::span<const std::string> mixed_general_prompts();
 std::span<const std::string_view> measured_general_prompts();
 
 struct GeneralRows {

@@ -129,8 +129,7 @@ TrainingPlan make_plan(const PlanInput& in) {
     p.reasons.push_back(fmt::format("{} rows a step", p.rows_per_step));
   }
   p.rows_per_step = std::max<int64_t>(1, p.rows_per_step);
-  p.general_rows_per_step =
-      std::min(in.num_general_rows, std::max<int64_t>(2, p.rows_per_step / 3));
+  p.general_rows_per_step = std::min(in.num_general_rows, std::max<int64_t>(4, p.rows_per_step));
   if (in.num_general_rows > 0) {
     p.reasons.push_back(
         fmt::format("{} general rows a step keep other prompts clean", p.general_rows_per_step));

@@ -76,8 +76,10 @@ void check_disk(const StoreLayout& store, int64_t adapter_parameters) {
 }
 
 bool is_strong(const TrainingPlan& plan) {
-  // Products are invariant in bf16, and in f32 from AVX-512 on; below that oneDNN's are not.
-  return plan.dtype == DType::kBF16 || isa_tier() >= IsaTier::kAvx512;
+  // Products keep their bits in bf16 but on AMX, where the last tile's height shows, and in f32 from
+  // AVX-512 on; below that oneDNN's do not.
+  if (plan.dtype == DType::kBF16) return isa_tier() != IsaTier::kAmx;
+  return isa_tier() >= IsaTier::kAvx512;
 }
 
 PlanInput plan_input(const TrainRequest& request, const Prepared& p, Device& device) {
@@ -93,9 +95,9 @@ PlanInput plan_input(const TrainRequest& request, const Prepared& p, Device& dev
     in.longest_row = std::max(in.longest_row, size);
   }
   if (p.format->has_chat_template()) {
-    // Before they exist: a prompt of about 20 tokens and an answer of about 30.
+    // Before they exist: a prompt and an answer of about 15 tokens each.
     in.num_general_rows = static_cast<int64_t>(mixed_general_prompts().size());
-    in.general_tokens = 50 * in.num_general_rows;
+    in.general_tokens = 30 * in.num_general_rows;
   }
   in.max_steps = request.max_steps;
   in.seed = request.seed;
