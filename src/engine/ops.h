@@ -38,7 +38,9 @@ struct AttentionSpec {
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
-  float scale = 1.0f;  // of the scores, usually 1 / sqrt(head_dim)
+  float scale = 1.0f;    // of the scores, usually 1 / sqrt(head_dim)
+  float softcap = 0.0f;  // above 0: scores become cap * tanh(score / cap), after scaling
+  int64_t window = 0;    // above 0: a query sees at most this many keys, itself included
 };
 
 // Keys and values of the tokens seen so far in one sequence, T [capacity, num_kv_heads * head_dim]

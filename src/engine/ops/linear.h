@@ -1,0 +1,156 @@
+// The class of the linear operation, shared by its forward pass (linear.cpp) and its backward pass
+// (linear_backward.cpp); private to them.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/exec.h"
+#include "engine/ops.h"
+#include "engine/random.h"
+
+namespace dlm::linear {
+
+// 128 tokens a tile amortise oneDNN's packing of the weights (98% of its best rate); 1,024 columns
+// keep the f32 tile at 512 KiB, inside a 1-2 MiB L2.
+inline constexpr int64_t kTileTokens = 128;
+inline constexpr int64_t kTileCols = 1024;
+// Up to this many tokens the product is bound by reading the weights once, not by arithmetic.
+inline constexpr int64_t kFewTokens = 4;
+inline constexpr int64_t kFewRows = 64;
+inline constexpr int64_t kDropBlock = 64;
+
+// Tokens [first, first + count) by output columns [col, col + cols) of one layer of the group.
+struct Tile {
+  size_t spec;
+  int64_t first;
+  int64_t count;
+  int64_t col;
+  int64_t cols;
+};
+
+inline int64_t chunk_cols(int64_t cols) {
+  const int64_t chunks = (cols + kTileCols - 1) / kTileCols;
+  return ((cols + chunks - 1) / chunks + 31) / 32 * 32;
+}
+
+template <class T>
+class LinearOp : public Op {
+ public:
+  LinearOp(ValueId x, std::vector<LinearSpec> specs, std::vector<ValueId> outputs, ValueId residual,
+           std::vector<ValueId> lora_hidden, std::vector<ValueId> lora_grad, ValueId narrowed)
+      : x_(x),
+        specs_(std::move(specs)),
+        outputs_(std::move(outputs)),
+        residual_(residual),
+        lora_hidden_(std::move(lora_hidden)),
+        lora_grad_(std::move(lora_grad)),
+        narrowed_(narrowed),
+        in_(specs_[0].weight->value.dim(1)) {}
+
+  std::string name() const override { return "linear"; }
+  std::vector<ValueId> reads() const override {
+    std::vector<ValueId> ids{x_};
+    if (residual_.valid()) ids.push_back(residual_);
+    return ids;
+  }
+  std::vector<ValueId> writes() const override {
+    std::vector<ValueId> ids = outputs_;
+    for (const ValueId v : lora_hidden_) {
+      if (v.valid()) ids.push_back(v);
+    }
+    return ids;
+  }
+  std::vector<ValueId> saves() const override {
+    std::vector<ValueId> ids;
+    bool needs_input = false;
+    for (size_t i = 0; i < specs_.size(); ++i) {
+      needs_input |= specs_[i].weight->trains || specs_[i].lora != nullptr;
+      if (lora_hidden_[i].valid()) ids.push_back(lora_hidden_[i]);
+    }
+    if (needs_input) ids.push_back(x_);
+    return ids;
+  }
+  std::vector<ValueId> backward_scratch() const override {
+    std::vector<ValueId> ids;
+    for (const ValueId v : lora_grad_) {
+      if (v.valid()) ids.push_back(v);
+    }
+    if (narrowed_.valid()) ids.push_back(narrowed_);
+    return ids;
+  }
+  std::vector<Parameter*> parameters() const override {
+    std::vector<Parameter*> all;
+    for (const LinearSpec& spec : specs_) {
+      all.push_back(spec.weight);
+      if (spec.lora != nullptr) {
+        all.push_back(&spec.lora->a);
+        all.push_back(&spec.lora->bt);
+      }
+    }
+    return all;
+  }
+  size_t scratch_bytes(int64_t) const override {
+    const auto tile = static_cast<size_t>(kTileTokens * kTileCols) * sizeof(float);
+    const auto dropped = static_cast<size_t>(kDropBlock * in_) * sizeof(T);
+    return std::max(tile, dropped);
+  }
+
+  void forward(Exec& exec) const override;
+  void backward(Exec& exec) const override;
+
+ private:
+  int64_t out(size_t i) const { return specs_[i].weight->value.dim(0); }
+  const T* weight(size_t i) const { return static_cast<const T*>(specs_[i].weight->value.data()); }
+  bool drops(Exec& exec, size_t i) const {
+    return exec.dropout_on && specs_[i].lora != nullptr && specs_[i].lora->dropout > 0;
+  }
+  const T* output_gradient(Exec& exec, size_t i) const {
+    return residual_.valid() ? exec.data<T>(narrowed_) : exec.grad<T>(outputs_[i]);
+  }
+  static uint64_t mask_key(Exec& exec, const Lora& lora, int64_t token) {
+    return random_key({exec.token_key(token), lora.key});
+  }
+
+  // Rows [first, first + count) of dropout(x) of one layer, into `to`.
+  void dropped_input(Exec& exec, const Lora& lora, int64_t first, int64_t count, T* to) const {
+    const T* x = exec.data<T>(x_);
+    for (int64_t t = first; t < first + count; ++t) {
+      exec.rows<T>().dropout(x + t * in_, in_, mask_key(exec, lora, t), 0, lora.dropout,
+                             to + (t - first) * in_);
+    }
+  }
+
+  // lora_hidden = scale * dropout(x) A^T, [tokens, rank].
+  void project_lora(Exec& exec) const;
+  bool has_lora() const;
+  void forward_tiles(Exec& exec) const;
+  // A few tokens: every weight row is read once and multiplied by all of them.
+  void forward_few(Exec& exec) const;
+  void add_lora_and_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
+                         int64_t cols, float* tile) const;
+  void store_line(Exec& exec, size_t i, int64_t token, int64_t col, int64_t cols,
+                  float* line) const;
+  // The residual stream's gradient in activation type, as the products want it.
+  void narrow_gradient(Exec& exec) const;
+  // lora_grad = scale * dy B, [tokens, rank].
+  void project_lora_gradient(Exec& exec) const;
+  // dx = sum over layers of dy W + mask(lora_grad A).
+  void backward_input(Exec& exec) const;
+  // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
+  // over rows in order, so that the split into batches never shows.
+  void backward_lora(Exec& exec, size_t i) const;
+  // dW += dy^T x, in tiles of output rows.
+  void backward_weight(Exec& exec, size_t i) const;
+
+  ValueId x_;
+  std::vector<LinearSpec> specs_;
+  std::vector<ValueId> outputs_;
+  ValueId residual_;
+  std::vector<ValueId> lora_hidden_;
+  std::vector<ValueId> lora_grad_;
+  ValueId narrowed_;
+  int64_t in_;
+};
+
+}  // namespace dlm::linear

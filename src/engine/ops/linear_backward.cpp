@@ -1,0 +1,166 @@
+// The backward pass of linear layers: gradients of the input, of the low-rank factors and, when it
+// trains, of the weight.
+
+#include <cstring>
+
+#include "engine/cpu/gemm.h"
+#include "engine/ops/linear.h"
+
+namespace dlm::linear {
+
+template <class T>
+void LinearOp<T>::backward(Exec& exec) const {
+  if (residual_.valid()) narrow_gradient(exec);
+  project_lora_gradient(exec);
+  if (exec.graph().requires_grad(x_)) backward_input(exec);
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (specs_[i].lora != nullptr) backward_lora(exec, i);
+    if (specs_[i].weight->trains) backward_weight(exec, i);
+  }
+}
+
+// The residual stream's gradient in activation type, as the products want it.
+template <class T>
+void LinearOp<T>::narrow_gradient(Exec& exec) const {
+  const int64_t n = out(0);
+  exec.for_token_blocks([&](int64_t first, int64_t count, int) {
+    exec.rows<T>().from_f32(exec.grad<float>(outputs_[0]) + first * n, count * n,
+                            exec.data<T>(narrowed_) + first * n);
+  });
+}
+
+// lora_grad = scale * dy B, [tokens, rank].
+template <class T>
+void LinearOp<T>::project_lora_gradient(Exec& exec) const {
+  if (!has_lora()) return;
+  exec.for_token_blocks([&](int64_t first, int64_t count, int) {
+    for (size_t i = 0; i < specs_.size(); ++i) {
+      const Lora* lora = specs_[i].lora;
+      if (lora == nullptr) continue;
+      exec.rows<T>().rank_project(output_gradient(exec, i) + first * out(i), count, out(i), out(i),
+                                  lora->bt.value.f32(), out(i), lora->rank, lora->scale,
+                                  exec.data<float>(lora_grad_[i]) + first * lora->rank);
+    }
+  });
+}
+
+// dx = sum over layers of dy W + mask(lora_grad A).
+template <class T>
+void LinearOp<T>::backward_input(Exec& exec) const {
+  const int64_t chunk = chunk_cols(in_);
+  const int64_t num_chunks = (in_ + chunk - 1) / chunk;
+  const int64_t num_tiles = (exec.padded_tokens() + kTileTokens - 1) / kTileTokens;
+  exec.run(num_tiles * num_chunks, [&](int64_t task, int worker) {
+    const int64_t first = task / num_chunks * kTileTokens;
+    const int64_t col = task % num_chunks * chunk;
+    const int64_t cols = std::min(chunk, in_ - col);
+    const int64_t count = std::min(kTileTokens, exec.padded_tokens() - first);
+    const int64_t real = std::min(count, exec.tokens() - first);
+    float* tile = reinterpret_cast<float*>(exec.scratch(worker));
+    for (size_t i = 0; i < specs_.size(); ++i) {
+      GemmShape shape;
+      shape.m = count;
+      shape.n = cols;
+      shape.k = out(i);
+      shape.lda = out(i);
+      shape.ldb = in_;
+      shape.ldc = cols;
+      shape.accumulate = i > 0;
+      shape.input = specs_[i].weight->value.dtype();
+      gemm(shape, output_gradient(exec, i) + first * out(i), weight(i) + col, tile);
+    }
+    for (size_t i = 0; i < specs_.size(); ++i) {
+      const Lora* lora = specs_[i].lora;
+      if (lora == nullptr) continue;
+      const float* c = exec.data<float>(lora_grad_[i]) + first * lora->rank;
+      const float* a = lora->a.value.f32() + col;
+      if (!drops(exec, i)) {
+        exec.kernels().rank_expand(tile, real, cols, cols, c, a, in_, lora->rank);
+        continue;
+      }
+      for (int64_t m = 0; m < real; ++m) {
+        exec.kernels().rank_expand_dropout(tile + m * cols, cols, c + m * lora->rank, a, in_,
+                                           lora->rank, mask_key(exec, *lora, first + m), col,
+                                           lora->dropout);
+      }
+    }
+    for (int64_t m = 0; m < real; ++m) {
+      exec.rows<T>().from_f32(tile + m * cols, cols, exec.grad<T>(x_) + (first + m) * in_ + col);
+    }
+  });
+}
+
+// dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
+// over rows in order, so that the split into batches never shows.
+template <class T>
+void LinearOp<T>::backward_lora(Exec& exec, size_t i) const {
+  Lora& lora = *specs_[i].lora;
+  constexpr int64_t kCols = 64;
+  const int64_t in_tiles = (in_ + kCols - 1) / kCols;
+  const int64_t out_tiles = (out(i) + kCols - 1) / kCols;
+  const T* dy = output_gradient(exec, i);
+  const bool dropped = drops(exec, i);
+  exec.run(in_tiles + out_tiles, [&](int64_t task, int worker) {
+    const bool is_a = task < in_tiles;
+    const int64_t dim = is_a ? in_ : out(i);
+    const int64_t col = (is_a ? task : task - in_tiles) * kCols;
+    const int64_t cols = std::min(kCols, dim - col);
+    const float* c = exec.data<float>(is_a ? lora_grad_[i] : lora_hidden_[i]);
+    float* grad = is_a ? lora.a.grad.mutable_f32() : lora.bt.grad.mutable_f32();
+    const T* x = is_a ? exec.data<T>(x_) : dy;
+    for (const BatchRow& row : exec.batch().rows) {
+      const int64_t count = row.end - row.begin;
+      const T* lines = x + row.begin * dim + col;
+      int64_t ld = dim;
+      std::vector<T> copy;
+      if (is_a && dropped) {
+        copy.resize(static_cast<size_t>(count * cols));
+        for (int64_t t = 0; t < count; ++t) {
+          exec.rows<T>().dropout(lines + t * dim, cols, mask_key(exec, lora, row.begin + t), col,
+                                 lora.dropout, copy.data() + t * cols);
+        }
+        lines = copy.data();
+        ld = cols;
+      }
+      float* partial = reinterpret_cast<float*>(exec.scratch(worker));
+      std::memset(partial, 0, static_cast<size_t>(lora.rank * cols) * sizeof(float));
+      exec.rows<T>().rank_outer(lines, count, ld, cols, c + row.begin * lora.rank, lora.rank,
+                                partial, cols);
+      for (int64_t j = 0; j < lora.rank; ++j) {
+        exec.kernels().add(partial + j * cols, cols, grad + j * dim + col);
+      }
+    }
+  });
+}
+
+// dW += dy^T x, in tiles of output rows.
+template <class T>
+void LinearOp<T>::backward_weight(Exec& exec, size_t i) const {
+  constexpr int64_t kRows = 128;
+  const int64_t n = out(i);
+  T* dy = const_cast<T*>(output_gradient(exec, i));
+  T* x = exec.data<T>(x_);
+  const auto pad = static_cast<size_t>(exec.padded_tokens() - exec.tokens());
+  std::memset(static_cast<void*>(dy + exec.tokens() * n), 0,
+              pad * static_cast<size_t>(n) * sizeof(T));
+  std::memset(static_cast<void*>(x + exec.tokens() * in_), 0,
+              pad * static_cast<size_t>(in_) * sizeof(T));
+  exec.run((n + kRows - 1) / kRows, [&](int64_t task, int) {
+    GemmShape shape;
+    shape.m = std::min(kRows, n - task * kRows);
+    shape.n = in_;
+    shape.k = exec.padded_tokens();
+    shape.lda = n;
+    shape.ldb = in_;
+    shape.ldc = in_;
+    shape.trans_a = true;
+    shape.accumulate = true;
+    shape.input = specs_[i].weight->value.dtype();
+    gemm(shape, dy + task * kRows, x, specs_[i].weight->grad.mutable_f32() + task * kRows * in_);
+  });
+}
+
+template void LinearOp<float>::backward(Exec&) const;
+template void LinearOp<BF16>::backward(Exec&) const;
+
+}  // namespace dlm::linear
