@@ -291,6 +291,40 @@ TEST_P(RowKernelsOf, SoftmaxBackwardUndoesTheForwardPass) {
   }
 }
 
+// tanh below 3 ulp, quotient and product half each, the argument's rounding below one more.
+TEST_P(RowKernelsOf, SoftcapFollowsTanh) {
+  for (int64_t n = 1; n <= kLengths; ++n) {
+    for (const double size : {0.01, 1.0, 40.0, 3000.0}) {
+      const auto s = numbers(n, 24, size);
+      auto capped = s;
+      k().softcap(capped.data(), n, 0.5f, 4.0f);
+      for (size_t i = 0; i < s.size(); ++i) {
+        const double exact = 4.0 * std::tanh(static_cast<double>(s[i]) * 0.125);
+        EXPECT_LT(ulps(capped[i], exact), 6.0) << s[i];
+      }
+    }
+  }
+}
+
+TEST_P(RowKernelsOf, CappedSoftmaxBackwardFollowsTheChainRule) {
+  for (int64_t n = 1; n <= kLengths; ++n) {
+    const int64_t padded = n + 3;
+    const auto s = numbers(padded, 25, 8.0);
+    const auto dp = numbers(padded, 26);
+    std::vector<float> p(static_cast<size_t>(padded)), ds(p);
+    k().f32.softmax_backward_capped(s.data(), dp.data(), n, padded, 0.5f, 3.0f, 1.25f, 0.125f,
+                                    p.data(), ds.data());
+    for (int64_t i = 0; i < padded; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const double t = std::tanh(static_cast<double>(s[at]) * 0.5 / 3.0);
+      const double prob = std::exp(3.0 * t - 1.25);
+      EXPECT_NEAR(p[at], i < n ? prob : 0.0, 2e-6 * prob);
+      const double exact = prob * (static_cast<double>(dp[at]) - 0.125) * 0.5 * (1 - t * t);
+      EXPECT_NEAR(ds[at], i < n ? exact : 0.0, 4e-6);
+    }
+  }
+}
+
 TEST_P(RowKernelsOf, CrossEntropyGivesLossAndGradient) {
   for (int64_t n = 1; n <= kLengths; ++n) {
     const auto logits = numbers(n, 20, 10.0);

@@ -34,6 +34,10 @@ struct RowKernels {
   // p = exp(scale * s - lse), ds = p * (dp - delta) * scale over [0, n); zero up to padded.
   void (*softmax_backward)(const float* s, const float* dp, int64_t n, int64_t padded, float scale,
                            float lse, float delta, T* p, T* ds);
+  // The same where p came from softcap(): s are plain scores again, t = cap * tanh(scale * s /
+  // cap), p = exp(t - lse), ds = p * (dp - delta) * scale * (1 - (t / cap)^2).
+  void (*softmax_backward_capped)(const float* s, const float* dp, int64_t n, int64_t padded,
+                                  float scale, float cap, float lse, float delta, T* p, T* ds);
   float (*dot)(const T* a, const T* b, int64_t n);
   // Widening and narrowing copies; add_to accumulates into f32.
   void (*to_f32)(const T* x, int64_t n, float* y);
@@ -66,6 +70,8 @@ struct Kernels {
   // row.
   void (*rank_expand_dropout)(float* acc, int64_t dim, const float* c, const float* p, int64_t ldp,
                               int64_t rank, uint64_t key, int64_t first, float drop);
+  // s = cap * tanh(scale * s / cap) in place (soft capping, Gemma 2).
+  void (*softcap)(float* s, int64_t n, float scale, float cap);
   void (*add)(const float* x, int64_t n, float* y);  // y += x
   void (*axpy)(float a, const float* x, int64_t n, float* y);
   double (*sum_of_squares)(const float* x, int64_t n);

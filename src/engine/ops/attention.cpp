@@ -22,11 +22,32 @@ int64_t block_size(int64_t row_length) {
   return row_length <= 64 ? 64 : 128;
 }
 
-// Score lines are this long in memory: a power of two, so that few product shapes exist.
+// Score lines are this long in memory: a power of two, so that few product shapes exist, and a
+// little more, so that lines do not fall into the same cache sets.
 int64_t score_stride(int64_t row_length) {
-  return std::max<int64_t>(128,
-                           static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(row_length))));
+  const auto power = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(row_length)));
+  return std::max<int64_t>(128, power) + 32;
 }
+
+// The keys that a block of queries sees, as positions in the row: [first, end) for the block, and
+// within it [visible_first(i), visible_end(i)) for its i-th query, counted from `first`.
+struct KeyRange {
+  int64_t start;   // the block's first query
+  int64_t window;  // 0: no limit
+  int64_t first;
+  int64_t end;
+
+  KeyRange(int64_t start_in_row, int64_t block, int64_t window_size)
+      : start(start_in_row), window(window_size), end(start_in_row + block) {
+    const int64_t oldest = window > 0 ? std::max<int64_t>(0, start - window + 1) : 0;
+    first = oldest / kTokenBlock * kTokenBlock;
+  }
+  int64_t count() const { return end - first; }
+  int64_t visible_first(int64_t i) const {
+    return window > 0 ? std::max(start + i - window + 1, first) - first : 0;
+  }
+  int64_t visible_end(int64_t i) const { return start + i + 1 - first; }
+};
 
 // Hands out pieces of a worker's scratch memory.
 class Scratch {
@@ -157,7 +178,8 @@ class AttentionOp : public Op {
     exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
       const Task& t = tasks[static_cast<size_t>(index)];
       const int64_t stride = score_stride(t.row.end - t.row.begin);
-      const int64_t keys = t.start + t.block;
+      const KeyRange range(t.start, t.block, spec_.window);
+      const int64_t keys = range.count();
       const int64_t kv_head = t.head / group();
       Scratch scratch(exec.scratch(worker));
       float* scores = scratch.take<float>(t.block * stride);
@@ -165,10 +187,10 @@ class AttentionOp : public Op {
       float* tile = scratch.take<float>(t.block * hd);
       const Lines<T> q(exec.data<T>(q_) + t.head * hd, q_stride(), hd, t.row.begin + t.start,
                        t.block, exec.tokens(), scratch.take<T>(t.block * hd));
-      const Lines<T> k(exec.data<T>(k_) + kv_head * hd, kv_stride(), hd, t.row.begin, keys,
-                       exec.tokens(), scratch.take<T>(keys * hd));
-      const Lines<T> v(exec.data<T>(v_) + kv_head * hd, kv_stride(), hd, t.row.begin, keys,
-                       exec.tokens(), scratch.take<T>(keys * hd));
+      const Lines<T> k(exec.data<T>(k_) + kv_head * hd, kv_stride(), hd, t.row.begin + range.first,
+                       keys, exec.tokens(), scratch.take<T>(keys * hd));
+      const Lines<T> v(exec.data<T>(v_) + kv_head * hd, kv_stride(), hd, t.row.begin + range.first,
+                       keys, exec.tokens(), scratch.take<T>(keys * hd));
       GemmShape qk = product<T>(t.block, keys, hd, q.ld, k.ld, stride);
       qk.trans_b = true;
       gemm(qk, q.data, k.data, scores);
@@ -179,8 +201,9 @@ class AttentionOp : public Op {
                       static_cast<size_t>(keys) * sizeof(T));
           continue;
         }
-        exec.data<float>(lse_)[(first + i) * spec_.num_heads + t.head] = exec.rows<T>().softmax(
-            scores + i * stride, t.start + i + 1, keys, spec_.scale, probs + i * stride);
+        exec.data<float>(lse_)[(first + i) * spec_.num_heads + t.head] =
+            softmax_line(exec, scores + i * stride, range.visible_first(i), range.visible_end(i),
+                         keys, probs + i * stride);
       }
       gemm(product<T>(t.block, hd, keys, stride, v.ld, hd), probs, v.data, tile);
       for (int64_t i = 0; i < t.block && first + i < t.row.end; ++i) {
@@ -188,6 +211,20 @@ class AttentionOp : public Op {
                                 exec.data<T>(out_) + (first + i) * q_stride() + t.head * hd);
       }
     });
+  }
+
+  // p = softmax of the scores [first, end) of a line of `count`, after scale and cap; 0 elsewhere.
+  // Returns the log-sum-exp. Destroys the scores.
+  template <class P>
+  float softmax_line(Exec& exec, float* scores, int64_t first, int64_t end, int64_t count,
+                     P* probs) const {
+    std::memset(static_cast<void*>(probs), 0, static_cast<size_t>(first) * sizeof(P));
+    float scale = spec_.scale;
+    if (spec_.softcap > 0) {
+      exec.kernels().softcap(scores + first, end - first, spec_.scale, spec_.softcap);
+      scale = 1.0f;
+    }
+    return exec.rows<P>().softmax(scores + first, end - first, count - first, scale, probs + first);
   }
 
   // Gradients of all query heads that share one key-value head, in one row.
@@ -216,27 +253,34 @@ class AttentionOp : public Op {
     std::memset(dv, 0, static_cast<size_t>(lines * hd) * sizeof(float));
     for (int64_t head = kv_head * group(); head < (kv_head + 1) * group(); ++head) {
       for (int64_t start = 0; start < length; start += block) {
-        const int64_t keys = start + block;
+        const KeyRange range(start, block, spec_.window);
+        const int64_t keys = range.count();
         const int64_t first = row.begin + start;
+        const T* block_k = k.data + range.first * k.ld;
+        const T* block_v = v.data + range.first * v.ld;
         const Lines<T> q(exec.data<T>(q_) + head * hd, q_stride(), hd, first, block, exec.tokens(),
                          spare_q);
         const Lines<T> dout(exec.grad<T>(out_) + head * hd, q_stride(), hd, first, block,
                             exec.tokens(), spare_do);
         GemmShape qk = product<T>(block, keys, hd, q.ld, k.ld, stride);
         qk.trans_b = true;
-        gemm(qk, q.data, k.data, scores);
+        gemm(qk, q.data, block_k, scores);
         GemmShape dov = product<T>(block, keys, hd, dout.ld, v.ld, stride);
         dov.trans_b = true;
-        gemm(dov, dout.data, v.data, dprobs);
+        gemm(dov, dout.data, block_v, dprobs);
         for (int64_t i = 0; i < block; ++i) {
-          const int64_t valid = first + i < row.end ? start + i + 1 : 0;
-          const int64_t at = valid > 0 ? (first + i) * spec_.num_heads + head : 0;
-          exec.rows<T>().softmax_backward(scores + i * stride, dprobs + i * stride, valid, keys,
-                                          spec_.scale, exec.data<float>(lse_)[at],
-                                          exec.data<float>(delta_)[at], probs + i * stride,
-                                          dscores + i * stride);
+          if (first + i >= row.end) {
+            std::memset(static_cast<void*>(probs + i * stride), 0,
+                        static_cast<size_t>(keys) * sizeof(T));
+            std::memset(static_cast<void*>(dscores + i * stride), 0,
+                        static_cast<size_t>(keys) * sizeof(T));
+            continue;
+          }
+          softmax_line_backward(exec, (first + i) * spec_.num_heads + head, range.visible_first(i),
+                                range.visible_end(i), keys, scores + i * stride,
+                                dprobs + i * stride, probs + i * stride, dscores + i * stride);
         }
-        gemm(product<T>(block, hd, keys, stride, k.ld, hd), dscores, k.data, tile);
+        gemm(product<T>(block, hd, keys, stride, k.ld, hd), dscores, block_k, tile);
         for (int64_t i = 0; i < block && first + i < row.end; ++i) {
           exec.rows<T>().from_f32(tile + i * hd, hd,
                                   exec.grad<T>(q_) + (first + i) * q_stride() + head * hd);
@@ -244,15 +288,32 @@ class AttentionOp : public Op {
         GemmShape to_keys = product<T>(keys, hd, block, stride, q.ld, hd);
         to_keys.trans_a = true;
         to_keys.accumulate = true;
-        gemm(to_keys, dscores, q.data, dk);
+        gemm(to_keys, dscores, q.data, dk + range.first * hd);
         to_keys.ldb = dout.ld;
-        gemm(to_keys, probs, dout.data, dv);
+        gemm(to_keys, probs, dout.data, dv + range.first * hd);
       }
     }
     for (int64_t t = 0; t < length; ++t) {
       const int64_t at = (row.begin + t) * kv_stride() + kv_head * hd;
       exec.rows<T>().from_f32(dk + t * hd, hd, exec.grad<T>(k_) + at);
       exec.rows<T>().from_f32(dv + t * hd, hd, exec.grad<T>(v_) + at);
+    }
+  }
+
+  // The backward pass of softmax_line() for line `at` of the saved log-sum-exps, from new scores.
+  void softmax_line_backward(Exec& exec, int64_t at, int64_t first, int64_t end, int64_t count,
+                             float* scores, const float* dprobs, T* probs, T* dscores) const {
+    std::memset(static_cast<void*>(probs), 0, static_cast<size_t>(first) * sizeof(T));
+    std::memset(static_cast<void*>(dscores), 0, static_cast<size_t>(first) * sizeof(T));
+    const float lse = exec.data<float>(lse_)[at];
+    const float delta = exec.data<float>(delta_)[at];
+    if (spec_.softcap > 0) {
+      exec.rows<T>().softmax_backward_capped(scores + first, dprobs + first, end - first,
+                                             count - first, spec_.scale, spec_.softcap, lse, delta,
+                                             probs + first, dscores + first);
+    } else {
+      exec.rows<T>().softmax_backward(scores + first, dprobs + first, end - first, count - first,
+                                      spec_.scale, lse, delta, probs + first, dscores + first);
     }
   }
 
@@ -274,10 +335,12 @@ class AttentionOp : public Op {
     exec.run(exec.tokens() * spec_.num_heads, [&](int64_t task, int) {
       const int64_t t = task / spec_.num_heads;
       const int64_t head = task % spec_.num_heads;
-      const int64_t keys = exec.batch().positions[static_cast<size_t>(t)] + 1;
+      const int64_t end = exec.batch().positions[static_cast<size_t>(t)] + 1;
+      const int64_t keys = spec_.window > 0 ? std::min(end, spec_.window) : end;
       const int64_t at = (t * spec_.num_heads + head) * hd;
-      const T* k = static_cast<const T*>(cache_->keys.data()) + head / group() * hd;
-      const T* v = static_cast<const T*>(cache_->values.data()) + head / group() * hd;
+      const int64_t oldest = (end - keys) * kv_stride() + head / group() * hd;
+      const T* k = static_cast<const T*>(cache_->keys.data()) + oldest;
+      const T* v = static_cast<const T*>(cache_->values.data()) + oldest;
       std::vector<float> memory(static_cast<size_t>(2 * keys + 2 * hd));
       float* scores = memory.data();
       float* probs = scores + keys;
@@ -285,8 +348,7 @@ class AttentionOp : public Op {
       float* sum = query + hd;
       exec.rows<T>().to_f32(exec.data<T>(q_) + at, hd, query);
       exec.rows<T>().rank_project(k, keys, kv_stride(), hd, query, hd, 1, 1.0f, scores);
-      exec.data<float>(lse_)[task] =
-          exec.rows<float>().softmax(scores, keys, keys, spec_.scale, probs);
+      exec.data<float>(lse_)[task] = softmax_line(exec, scores, 0, keys, keys, probs);
       exec.rows<T>().rank_outer(v, keys, kv_stride(), hd, probs, 1, sum, hd);
       exec.rows<T>().from_f32(sum, hd, exec.data<T>(out_) + at);
     });
