@@ -16,8 +16,12 @@ namespace {
 
 // One chunk's logits are [64, vocab] f32 a worker: 12 MiB for 49,152 tokens, 37 MiB for 152,064.
 constexpr int64_t kChunk = 64;
-// When the head trains too, its gradient is one product over this many labelled tokens.
-constexpr int64_t kGroup = 1024;
+// When the head trains too, dlogits of this many labelled tokens are held at once: 48 MiB in bf16
+// for 49,152 tokens. A larger group reads and writes the head's gradient less often.
+constexpr int64_t kGroup = 512;
+// Head rows of one task: with 576 columns its gradient tile is 576 KiB, which stays in L2 while all
+// document rows of a group are added.
+constexpr int64_t kHeadRows = 256;
 
 template <class T>
 class CrossEntropyOp : public Op {
@@ -43,9 +47,7 @@ class CrossEntropyOp : public Op {
     const std::vector<int64_t> labelled = labelled_tokens(exec);
     exec.token_losses.assign(labelled.size(), 0.0f);
     if (exec.graph().requires_grad(loss_)) return;
-    exec.run(num_chunks(labelled), [&](int64_t chunk, int worker) {
-      process_chunk(exec, labelled, chunk, exec.scratch(worker), nullptr);
-    });
+    process_all(exec, labelled);
   }
 
   void backward(Exec& exec) const override {
@@ -56,48 +58,10 @@ class CrossEntropyOp : public Op {
                   static_cast<size_t>(exec.padded_tokens() * hidden_) * sizeof(T));
     }
     if (!head_->trains) {
-      exec.run(num_chunks(labelled), [&](int64_t chunk, int worker) {
-        process_chunk(exec, labelled, chunk, exec.scratch(worker), nullptr);
-      });
+      process_all(exec, labelled);
       return;
     }
-    // The head's gradient sums over tokens, so chunks leave their dlogits in a shared buffer.
-    std::vector<T> dlogits(static_cast<size_t>(kGroup * vocab_));
-    std::vector<T> lines(static_cast<size_t>(kGroup * hidden_));
-    const auto total = static_cast<int64_t>(labelled.size());
-    for (int64_t first = 0; first < total; first += kGroup) {
-      const int64_t count = std::min(kGroup, total - first);
-      const int64_t padded = (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-      std::memset(static_cast<void*>(dlogits.data() + count * vocab_), 0,
-                  static_cast<size_t>((padded - count) * vocab_) * sizeof(T));
-      std::memset(static_cast<void*>(lines.data() + count * hidden_), 0,
-                  static_cast<size_t>((padded - count) * hidden_) * sizeof(T));
-      exec.run((count + kChunk - 1) / kChunk, [&](int64_t chunk, int worker) {
-        const int64_t at = chunk * kChunk;
-        process_chunk(exec, labelled, first / kChunk + chunk, exec.scratch(worker),
-                      dlogits.data() + at * vocab_);
-        for (int64_t i = at; i < std::min(at + kChunk, count); ++i) {
-          std::memcpy(static_cast<void*>(lines.data() + i * hidden_),
-                      exec.data<T>(x_) + labelled[static_cast<size_t>(first + i)] * hidden_,
-                      static_cast<size_t>(hidden_) * sizeof(T));
-        }
-      });
-      constexpr int64_t kRows = 256;
-      exec.run((vocab_ + kRows - 1) / kRows, [&](int64_t task, int) {
-        GemmShape shape;
-        shape.m = std::min(kRows, vocab_ - task * kRows);
-        shape.n = hidden_;
-        shape.k = padded;
-        shape.lda = vocab_;
-        shape.ldb = hidden_;
-        shape.ldc = hidden_;
-        shape.trans_a = true;
-        shape.accumulate = true;
-        shape.input = head_->value.dtype();
-        gemm(shape, dlogits.data() + task * kRows, lines.data(),
-             head_->grad.mutable_f32() + task * kRows * hidden_);
-      });
-    }
+    backward_with_head(exec, labelled);
   }
 
  private:
@@ -109,22 +73,103 @@ class CrossEntropyOp : public Op {
     }
     return tokens;
   }
-  static int64_t num_chunks(const std::vector<int64_t>& labelled) {
-    return (static_cast<int64_t>(labelled.size()) + kChunk - 1) / kChunk;
+  void process_all(Exec& exec, const std::vector<int64_t>& labelled) const {
+    const auto total = static_cast<int64_t>(labelled.size());
+    exec.run((total + kChunk - 1) / kChunk, [&](int64_t chunk, int worker) {
+      const int64_t first = chunk * kChunk;
+      process_chunk(exec, labelled, first, std::min(kChunk, total - first), exec.scratch(worker));
+    });
   }
 
-  // Losses of one chunk, and its input gradient when the graph trains. dlogits go to `dlogits` when
-  // it is given, else to scratch.
-  void process_chunk(Exec& exec, const std::vector<int64_t>& labelled, int64_t chunk,
-                     std::byte* memory, T* dlogits) const {
-    const int64_t first = chunk * kChunk;
-    const int64_t count = std::min(kChunk, static_cast<int64_t>(labelled.size()) - first);
+  // Labelled tokens of one document row, or of kGroup of them in a long one: [first, first + count)
+  // of the list of labelled tokens, at line `slot` of the group's buffers.
+  struct Piece {
+    int64_t first;
+    int64_t count;
+    int64_t slot;
+    int64_t padded() const { return (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock; }
+  };
+
+  // The pieces of all rows, cut into groups of at most kGroup padded lines. A piece depends on its
+  // own row only.
+  static std::vector<std::vector<Piece>> groups_of(Exec& exec,
+                                                   const std::vector<int64_t>& labelled) {
+    std::vector<std::vector<Piece>> groups;
+    int64_t used = kGroup;
+    const auto total = static_cast<int64_t>(labelled.size());
+    int64_t first = 0;
+    for (const BatchRow& row : exec.batch().rows) {
+      int64_t end = first;
+      while (end < total && labelled[static_cast<size_t>(end)] < row.end) ++end;
+      for (; first < end; first += groups.back().back().count) {
+        Piece piece{first, std::min(kGroup, end - first), 0};
+        if (used + piece.padded() > kGroup) {
+          groups.emplace_back();
+          used = 0;
+        }
+        piece.slot = used;
+        used += piece.padded();
+        groups.back().push_back(piece);
+      }
+    }
+    return groups;
+  }
+
+  // The head's gradient, dlogits^T lines, is one product per document row, added in the order of
+  // rows: its bits do not depend on which rows share a batch.
+  void backward_with_head(Exec& exec, const std::vector<int64_t>& labelled) const {
+    std::vector<T> dlogits(static_cast<size_t>(kGroup * vocab_));
+    std::vector<T> lines(static_cast<size_t>(kGroup * hidden_));
+    for (const std::vector<Piece>& group : groups_of(exec, labelled)) {
+      // Padding lines are multiplied too.
+      std::fill(dlogits.begin(), dlogits.end(), T{});
+      std::fill(lines.begin(), lines.end(), T{});
+      std::vector<int64_t> slots;  // of each labelled token of the group
+      for (const Piece& piece : group) {
+        for (int64_t i = 0; i < piece.count; ++i) slots.push_back(piece.slot + i);
+      }
+      const int64_t first = group.front().first;
+      const auto count = static_cast<int64_t>(slots.size());
+      exec.run((count + kChunk - 1) / kChunk, [&](int64_t chunk, int worker) {
+        const int64_t at = chunk * kChunk;
+        const int64_t size = std::min(kChunk, count - at);
+        const T* gradient = process_chunk(exec, labelled, first + at, size, exec.scratch(worker));
+        for (int64_t i = 0; i < size; ++i) {
+          const int64_t slot = slots[static_cast<size_t>(at + i)];
+          const int64_t token = labelled[static_cast<size_t>(first + at + i)];
+          std::copy_n(gradient + i * vocab_, vocab_, dlogits.data() + slot * vocab_);
+          std::copy_n(exec.data<T>(x_) + token * hidden_, hidden_, lines.data() + slot * hidden_);
+        }
+      });
+      exec.run((vocab_ + kHeadRows - 1) / kHeadRows, [&](int64_t task, int) {
+        for (const Piece& piece : group) {
+          GemmShape shape;
+          shape.m = std::min(kHeadRows, vocab_ - task * kHeadRows);
+          shape.n = hidden_;
+          shape.k = piece.padded();
+          shape.lda = vocab_;
+          shape.ldb = hidden_;
+          shape.ldc = hidden_;
+          shape.trans_a = true;
+          shape.accumulate = true;
+          shape.input = head_->value.dtype();
+          gemm(shape, dlogits.data() + piece.slot * vocab_ + task * kHeadRows,
+               lines.data() + piece.slot * hidden_,
+               head_->grad.mutable_f32() + task * kHeadRows * hidden_);
+        }
+      });
+    }
+  }
+
+  // Losses of the labelled tokens [first, first + count), kChunk at most, and their input gradient
+  // when the graph trains. Returns the gradient of their logits, [kChunk, vocab], in `memory`.
+  const T* process_chunk(Exec& exec, const std::vector<int64_t>& labelled, int64_t first,
+                         int64_t count, std::byte* memory) const {
     float* logits = reinterpret_cast<float*>(memory);
     float* tile = logits + kChunk * vocab_;
     T* lines = reinterpret_cast<T*>(tile + kChunk * hidden_);
-    T* own_dlogits = lines + kChunk * hidden_;
+    T* dlogits = lines + kChunk * hidden_;
     const bool training = exec.graph().requires_grad(loss_);
-    if (dlogits == nullptr) dlogits = own_dlogits;
     std::memset(static_cast<void*>(lines), 0, static_cast<size_t>(kChunk * hidden_) * sizeof(T));
     for (int64_t i = 0; i < count; ++i) {
       std::memcpy(static_cast<void*>(lines + i * hidden_),
@@ -140,13 +185,13 @@ class CrossEntropyOp : public Op {
           exec.rows<T>().cross_entropy(logits + i * vocab_, vocab_, label, exec.loss_scale,
                                        training ? dlogits + i * vocab_ : nullptr);
     }
-    if (!training || !exec.graph().requires_grad(x_)) return;
-    if (dlogits == own_dlogits && count < kChunk) {
+    if (!training || !exec.graph().requires_grad(x_)) return dlogits;
+    if (count < kChunk) {
       std::memset(static_cast<void*>(dlogits + count * vocab_), 0,
                   static_cast<size_t>((kChunk - count) * vocab_) * sizeof(T));
     }
     GemmShape shape;
-    shape.m = dlogits == own_dlogits ? kChunk : count;
+    shape.m = kChunk;
     shape.n = hidden_;
     shape.k = vocab_;
     shape.lda = vocab_;
@@ -159,6 +204,7 @@ class CrossEntropyOp : public Op {
           tile + i * hidden_, hidden_,
           exec.grad<T>(x_) + labelled[static_cast<size_t>(first + i)] * hidden_);
     }
+    return dlogits;
   }
 
   ValueId x_;
