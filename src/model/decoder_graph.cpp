@@ -21,7 +21,7 @@ class Writer {
   void write(KvCache* cache) {
     const ModelConfig& c = decoder_.config();
     const auto eps = static_cast<float>(c.rms_norm_eps);
-    ValueId x = embed(graph_, &decoder_.embedding(), dtype_);
+    ValueId x = embed(graph_, &embedding_of(decoder_, adapter_), dtype_);
     out_.hidden.push_back(x);
     for (size_t i = 0; i < decoder_.layers().size(); ++i) {
       DecoderLayer& layer = decoder_.layers()[i];
@@ -94,7 +94,7 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
   if (use == GraphUse::kHidden) {
     out->graph.keep_all_values();
   } else {
-    cross_entropy(out->graph, out->final, &decoder.head(), decoder.dtype());
+    cross_entropy(out->graph, out->final, &head_of(decoder, adapter), decoder.dtype());
   }
   out->graph.finish(use == GraphUse::kTraining);
   return out;
