@@ -146,6 +146,16 @@ struct ThreadProducts {
 }  // namespace
 
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
+  if (isa_tier() <= IsaTier::kAvx2 && shape.input == DType::kF32) {
+    // oneDNN's products change their bits with M on these tiers.
+    thread_local std::vector<float> memory;
+    const auto needed = static_cast<size_t>(256 * (shape.m + 262));
+    if (memory.size() < needed) memory.resize(needed);
+    kernels(isa_tier())
+        .gemm_f32(shape, static_cast<const float*>(a), static_cast<const float*>(b),
+                  static_cast<float*>(c), memory.data());
+    return;
+  }
   thread_local ThreadProducts products;
   try {
     if (isa_tier() == IsaTier::kAmx && shape.input == DType::kBF16 && shape.k > kAmxInner) {
