@@ -33,13 +33,27 @@ double flops_per_token(const ModelConfig& m) {
   return 4.0 * (static_cast<double>(m.num_linear_weights()) + head);
 }
 
-// f32 and activation-type values that the backward pass keeps, per token.
-int64_t activation_bytes(const ModelConfig& m, DType dtype) {
-  const auto act = static_cast<int64_t>(dtype_size(dtype));
-  const int64_t qkv = m.head_dim * (m.num_heads + 2 * m.num_kv_heads);
-  const int64_t layer = 2 * 4 * m.hidden_size + 2 * act * m.hidden_size + act * qkv +
-                        act * m.num_heads * m.head_dim + 3 * act * m.intermediate_size;
-  return m.num_layers * layer + 12 * m.hidden_size + 6 * act * m.intermediate_size;
+// The shapes of training as the memory plan wants them.
+MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t step_tokens) {
+  MemoryInput m;
+  m.model = in.model;
+  m.dtype = p.dtype;
+  m.lora.rank = p.rank;
+  m.lora.alpha = static_cast<double>(p.alpha);
+  m.lora.dropout = p.dropout;
+  m.lora.target_modules = p.target_modules;
+  m.num_threads = in.num_threads;
+  m.program_bytes = in.program_bytes;
+  m.weight_file_bytes = in.weight_file_bytes;
+  m.longest_row = in.longest_row;
+  m.step_tokens = step_tokens;
+  if (p.steps * p.rows_per_step > in.num_rows) m.reused_tokens = in.num_tokens + in.general_tokens;
+  if (in.memory_bytes > 0) m.limit_bytes = in.memory_bytes + in.program_bytes;
+  if (in.max_memory_bytes > 0 && (m.limit_bytes == 0 || in.max_memory_bytes < m.limit_bytes)) {
+    m.limit_bytes = in.max_memory_bytes;
+    m.limit_is_asked = true;
+  }
+  return m;
 }
 
 }  // namespace
@@ -169,37 +183,17 @@ TrainingPlan make_plan(const PlanInput& in) {
                           : fmt::format("nothing is held out: fewer than {} pairs", kHoldOutFrom));
   p.eval_every = std::max<int64_t>(1, p.steps / 10);
 
-  // Memory: what does not depend on the batch, then as many tokens at once as fit, 4,096 at most.
   const ModelConfig& m = *in.model;
-  const auto weights = static_cast<uint64_t>(m.num_parameters()) * dtype_size(p.dtype);
-  const auto lora_elements =
-      static_cast<uint64_t>(p.rank * m.num_layers *
-                            (5 * m.hidden_size + 2 * m.head_dim * (m.num_heads + m.num_kv_heads) +
-                             3 * m.intermediate_size));
-  const uint64_t logits = 2 * 64 * static_cast<uint64_t>(m.vocab_size) * (4 + dtype_size(p.dtype));
-  const uint64_t fixed = weights + lora_elements * 4 * 5 + logits + (uint64_t{64} << 20);
-  const auto per_token = static_cast<uint64_t>(activation_bytes(m, p.dtype));
-  const int64_t longest = std::max<int64_t>(32, in.longest_row);
-  int64_t fit = 4096;
-  if (in.memory_bytes > fixed) {
-    fit = std::min<int64_t>(fit, static_cast<int64_t>((in.memory_bytes - fixed) / per_token));
-  } else if (in.memory_bytes > 0) {
-    fit = 0;
-  }
-  if (in.memory_bytes > 0 && fit < longest) {
-    const uint64_t needed = fixed + per_token * static_cast<uint64_t>(longest);
-    throw Error(ErrorKind::kTrain,
-                fmt::format("training needs about {} MiB of memory, {} MiB are free", needed >> 20,
-                            in.memory_bytes >> 20),
-                "lower training.sequence_len, use a smaller base, or close other programs");
-  }
   const int64_t mean_row = std::max<int64_t>(1, in.num_tokens / std::max<int64_t>(1, in.num_rows));
   const int64_t mean_general =
       in.num_general_rows > 0 ? in.general_tokens / in.num_general_rows : 0;
   const int64_t step_tokens = mean_row * p.rows_per_step + mean_general * p.general_rows_per_step;
-  p.micro_batch_tokens = std::max(fit, longest);
-  const int64_t live = std::min(p.micro_batch_tokens, std::max(step_tokens, longest));
-  p.predicted_peak_bytes = fixed + per_token * static_cast<uint64_t>(live);
+  const MemoryPlan memory = plan_memory(memory_input(in, p, step_tokens));
+  p.micro_batch_tokens = memory.micro_batch_tokens;
+  p.recompute = memory.recompute;
+  p.memory = memory.needs;
+  p.predicted_peak_bytes = memory.needs.total();
+  p.reasons.push_back(memory.reason);
   if (in.gflops > 0) {
     // Half of the matrix roof is what a step reaches with attention and everything between
     // products.
@@ -220,11 +214,13 @@ Json plan_json(const TrainingPlan& p) {
   json.set("learning_rate", p.learning_rate);
   json.set("lr_scheduler", word_of(kLrSchedulerWords, p.schedule));
   json.set("max_tokens", p.max_tokens);
+  json.set("micro_batch_tokens", p.micro_batch_tokens);
   json.set("precision", p.dtype == DType::kBF16 ? "bf16" : "fp32");
   json.set("rank", p.rank);
   Json reasons = Json::array();
   for (const std::string& reason : p.reasons) reasons.push_back(reason);
   json.set("reasons", std::move(reasons));
+  json.set("recompute", recompute_name(p.recompute));
   json.set("rows_per_step", p.rows_per_step);
   json.set("seed", p.seed);
   json.set("steps", p.steps);
