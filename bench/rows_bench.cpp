@@ -232,5 +232,6 @@ int run(const std::string& base, const char* chart_path) {
 }  // namespace dlm
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each line as it is measured
   return dlm::run(argc > 1 ? argv[1] : "smollm2-135m", argc > 2 ? argv[2] : nullptr);
 }

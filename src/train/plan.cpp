@@ -188,7 +188,9 @@ TrainingPlan make_plan(const PlanInput& in) {
   const int64_t mean_general =
       in.num_general_rows > 0 ? in.general_tokens / in.num_general_rows : 0;
   const int64_t step_tokens = mean_row * p.rows_per_step + mean_general * p.general_rows_per_step;
-  const MemoryPlan memory = plan_memory(memory_input(in, p, step_tokens));
+  // General rows are trained on from the second step on.
+  const MemoryPlan memory =
+      plan_memory(memory_input(in, p, p.steps > 1 ? step_tokens : mean_row * p.rows_per_step));
   p.micro_batch_tokens = memory.micro_batch_tokens;
   p.recompute = memory.recompute;
   p.memory = memory.needs;
