@@ -195,7 +195,7 @@ int run(const std::string& base, const char* chart_path) {
   }
   Trainer trainer(shapes_of(*info), 4096);
 
-  const std::vector<int64_t> lengths = short_rows(128);
+  const std::vector<int64_t> lengths = short_rows(64);
   int64_t real = 0;
   for (const int64_t length : lengths) real += length;
   const Rows packed = unpadded(lengths);
