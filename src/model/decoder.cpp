@@ -173,6 +173,19 @@ std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype) 
   return decoder;
 }
 
+std::unique_ptr<Decoder> Decoder::shapes(const ModelConfig& config, DType dtype) {
+  std::unique_ptr<Decoder> decoder(new Decoder);
+  decoder->config_ = config;
+  decoder->dtype_ = dtype;
+  decoder->layers_.resize(static_cast<size_t>(config.num_layers));
+  for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
+                                     decoder->final_norm_, decoder->head_)) {
+    slot.parameter->name = slot.name;
+    slot.parameter->value = Tensor::placeholder(slot.shape, slot.is_matrix ? dtype : DType::kF32);
+  }
+  return decoder;
+}
+
 std::vector<Parameter*> Decoder::parameters() {
   std::vector<Parameter*> all;
   for (const NamedSlot& slot : slots(config_, embed_, layers_, final_norm_, head_)) {

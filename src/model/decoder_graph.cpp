@@ -23,11 +23,13 @@ class Writer {
     const auto eps = static_cast<float>(c.rms_norm_eps);
     ValueId x = embed(graph_, &embedding_of(decoder_, adapter_), dtype_);
     out_.hidden.push_back(x);
+    graph_.mark_checkpoint(x);
     for (size_t i = 0; i < decoder_.layers().size(); ++i) {
       DecoderLayer& layer = decoder_.layers()[i];
       x = write_attention(layer, i, x, eps, cache);
       x = write_mlp(layer, i, x, eps);
       out_.hidden.push_back(x);
+      graph_.mark_checkpoint(x);
     }
     out_.final = rmsnorm(graph_, x, &decoder_.final_norm(), eps, dtype_);
   }
@@ -87,7 +89,7 @@ class Writer {
 }  // namespace
 
 std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter, GraphUse use,
-                                          int64_t max_positions) {
+                                          int64_t max_positions, Recompute recompute) {
   auto out = std::make_unique<DecoderGraph>();
   out->rope = decoder.config().rope_table(max_positions);
   Writer(decoder, adapter, *out).write(nullptr);
@@ -96,7 +98,7 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
   } else {
     cross_entropy(out->graph, out->final, &head_of(decoder, adapter), decoder.dtype());
   }
-  out->graph.finish(use == GraphUse::kTraining);
+  out->graph.finish(use == GraphUse::kTraining, recompute);
   return out;
 }
 
