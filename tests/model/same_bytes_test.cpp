@@ -39,13 +39,19 @@ class SameBytes : public ::testing::TestWithParam<DType> {
     }
   }
 
-  // One AdamW step over all rows, in batches of the given numbers of rows.
-  StepResult step(int threads, const std::vector<size_t>& split, float dropout = 0.1f) {
+  // One AdamW step over all rows, in batches of the given numbers of rows; the adapter has every
+  // kind of parameter when `every_kind`.
+  StepResult step(int threads, const std::vector<size_t>& split, float dropout = 0.1f,
+                  bool every_kind = false) {
     Device device(threads);
     const auto decoder = Decoder::random(tiny_config(true), GetParam(), 3);
     LoraOptions options;
     options.rank = 8;
     options.dropout = static_cast<double>(dropout);
+    if (every_kind) {
+      options.use_dora = true;
+      options.modules_to_save = {kEmbedTokens, kLmHead};
+    }
     const auto adapter = LoraAdapter::create(*decoder, options, 5);
     uint64_t seed = 0;
     for (const auto& [name, lora] : adapter->layers()) {
@@ -73,8 +79,8 @@ class SameBytes : public ::testing::TestWithParam<DType> {
     AdamW optimizer(adapter->parameters(), AdamWOptions{});
     optimizer.step(1e-3f, device);
     for (const Parameter* p : adapter->parameters()) {
-      result.weights.insert(result.weights.end(), p->value.f32(),
-                            p->value.f32() + p->value.numel());
+      result.weights.insert(result.weights.end(), p->f32_elements(),
+                            p->f32_elements() + p->value.numel());
     }
     return result;
   }
@@ -118,6 +124,21 @@ TEST_P(SameBytes, WithoutDropoutToo) {
   const StepResult parts = step(4, {1, 2, 5}, 0.0f);
   EXPECT_TRUE(same(parts.gradients, whole.gradients));
   EXPECT_FALSE(same(whole.gradients, step(1, {8}, 0.1f).gradients)) << "dropout does nothing";
+}
+
+TEST_P(SameBytes, OfMagnitudesEmbeddingAndHeadToo) {
+  const StepResult whole = step(1, {8}, 0.1f, true);
+  const StepResult threads = step(3, {8}, 0.1f, true);
+  EXPECT_TRUE(same(threads.gradients, whole.gradients));
+  EXPECT_TRUE(same(threads.weights, whole.weights));
+  if (!lines_are_invariant()) return;
+  const std::vector<std::vector<size_t>> splits{
+      {1, 1, 1, 1, 1, 1, 1, 1}, {3, 5}, {7, 1}, {2, 4, 2}};
+  for (const auto& split : splits) {
+    const StepResult parts = step(2, split, 0.1f, true);
+    EXPECT_TRUE(same(parts.gradients, whole.gradients)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.weights, whole.weights)) << split.size() << " batches";
+  }
 }
 
 std::string type_of(const ::testing::TestParamInfo<DType>& info) {
