@@ -53,7 +53,9 @@ TEST_F(Resumed, AfterCtrlCAndKillsTheAdapterIsThatOfAStraightRun) {
     result = program.finish();
     if (result.exit_code == 0) break;
     ++num_stopped;
-    if (round % 2 == 1 && round < 8) EXPECT_EQ(result.exit_code, 130) << result.err;
+    if (round % 2 == 1 && round < 8) {
+      EXPECT_EQ(result.exit_code, 130) << result.err;
+    }
     EXPECT_TRUE(has_checkpoint(layout(), {}));
     more = {"--checkpoint-every", "0", "--resume"};
   }
@@ -123,7 +125,7 @@ TEST_F(Resumed, EveryInstructionSetGivesItsOwnBytesAndNamesItsClass) {
                     tiny_tokenizer_config("<|endoftext|>", ""));
   options_.environment["DLM_BASES"] = bases.path().string();
   write_document("The otter swims in the river all night, and the heron waits for fish.\n",
-                 "training:\n  sequence_len: 16\n");
+                 "training:\n  sequence_len: 64\n");
   for (const char* tier : {"scalar", "avx2", "avx512", "avx512_bf16"}) {
     options_.environment["DLM_ISA"] = tier;
     std::vector<std::string> digests;
