@@ -22,6 +22,8 @@ const char* prefix_of(ErrorKind kind) {
       return "license";
     case ErrorKind::kTrain:
       return "train";
+    case ErrorKind::kResume:
+      return "resume";
     case ErrorKind::kInference:
       return "inference";
     case ErrorKind::kExport:
@@ -86,6 +88,7 @@ void write_out(std::string_view text) {
 int report(const Error& error, std::string_view command) {
   if (error.kind() == ErrorKind::kInterrupted) {
     print_line("\033[31m", "interrupted", "");
+    if (!error.hint().empty()) print_line("\033[2m", "hint: ", error.hint());
     return 130;
   }
   const char* prefix = prefix_of(error.kind());

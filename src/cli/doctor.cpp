@@ -103,8 +103,7 @@ int run_doctor(const DoctorOptions& options, const GlobalOptions& globals) {
   const ModelConfig shapes = shapes_of(known_base(options.base));
   Device device(globals.num_threads);
   const bool bf16 = has_bf16_products(device.tier());
-  const bool is_strong = device.tier() >= IsaTier::kAvx512 && device.tier() != IsaTier::kAmx;
-  const char* determinism = is_strong ? "strong" : "best-effort";
+  const char* determinism = "strong";  // products keep their bits on every tier (engine/cpu/gemm.h)
   std::optional<TrainingPlan> plan;
   std::string refusal;
   try {

@@ -19,6 +19,7 @@
 #include "store/store_layout.h"
 #include "support/interrupt.h"
 #include "support/text.h"
+#include "train/run_record.h"
 
 namespace dlm {
 
@@ -77,6 +78,7 @@ int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
   }
   const StoreLayout store(home_folder(globals), document.frontmatter.dlm_id);
   fs::path adapter;
+  std::optional<RunRecord> trained;
   std::string base_key = document.frontmatter.base_model;
   if (!options.base_only) {
     const auto current = current_version(store);
@@ -86,9 +88,15 @@ int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
           "run `dlm train " + options.path + "` first, or ask the base alone with --base-only");
     }
     adapter = *current;
-    if (store.is_initialized()) base_key = read_manifest(store).base_model;
+    trained = read_run_record(adapter);
+    if (trained) {
+      base_key = trained->inputs.base;
+    } else if (store.is_initialized()) {
+      base_key = read_manifest(store).base_model;
+    }
   }
   const Base base{base_key, locate_base(base_key, base_search()), {}};
+  if (trained) require_trained_base(*trained, base.folder);
   Device device(globals.num_threads);
   const auto session = Session::open(base, adapter, device);
   AnswerOptions answer_options;

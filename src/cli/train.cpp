@@ -10,6 +10,7 @@
 #include "cli/size.h"
 #include "support/clock.h"
 #include "support/progress.h"
+#include "train/prepare.h"
 #include "train/run.h"
 
 namespace dlm {
@@ -22,6 +23,9 @@ struct TrainOptions {
   std::optional<int64_t> seed;
   std::optional<int64_t> max_steps;
   std::optional<std::string> max_mem;
+  bool resume = false;
+  bool fresh = false;
+  int64_t checkpoint_seconds = 60;
   bool strict_lock = false;
   bool update_lock = false;
   bool ignore_lock = false;
@@ -92,6 +96,9 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   request.seed = options.seed;
   request.max_steps = options.max_steps;
   if (options.max_mem) request.max_memory_bytes = parse_size(*options.max_mem, "--max-mem");
+  request.resume = options.resume;
+  request.fresh = options.fresh;
+  request.checkpoint_seconds = options.checkpoint_seconds;
   request.lock_mode = lock_mode(options);
   request.num_threads = globals.num_threads;
   request.dry_run = options.dry_run;
@@ -104,12 +111,20 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
     return 0;
   }
   if (options.dry_run) return 0;
+  if (result.is_complete) {
+    say(fmt::format("no-op: the run has taken its {} steps; raise training.num_epochs for more",
+                    result.resumed_at_step));
+    return 0;
+  }
   if (!result.trained) {
     say("no-op: nothing to train: the document has no prose and no ::instruction:: section");
     return 0;
   }
   if (!globals.quiet) {
     const EvalReport& kept = result.loop.kept;
+    if (result.resumed_at_step > 0) {
+      say(fmt::format("resumed: at step {}", result.resumed_at_step));
+    }
     say(fmt::format("sft: v{:04d} ({} steps, seed={}, determinism={}) in {}",
                     result.adapter_version, result.loop.steps, result.plan.seed,
                     result.determinism_class, format_duration(result.seconds)));
@@ -141,6 +156,17 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
       ->add_option("--max-mem", options->max_mem,
                    "Memory to stay below, as 900M or 2G; takes smaller batches or more time")
       ->type_name("SIZE");
+  auto* resume = command->add_flag(
+      "--resume", options->resume,
+      "Go on with the run that was stopped, or take more steps from the current version");
+  command->add_flag("--fresh", options->fresh, "Start anew from the base, as without --resume")
+      ->excludes(resume);
+  command
+      ->add_option("--checkpoint-every", options->checkpoint_seconds,
+                   "Seconds between checkpoints; 0: after every step")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
+      ->capture_default_str();
   auto* strict = command->add_flag("--strict-lock", options->strict_lock,
                                    "Refuse when anything the last run depended on has changed");
   auto* update = command->add_flag("--update-lock", options->update_lock,

@@ -23,7 +23,8 @@ uint64_t content_id(std::string_view kind, std::string_view section_id, int64_t 
 
 std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& format,
                                     const std::optional<std::string>& system_prompt,
-                                    int64_t max_tokens, const std::string& document_path) {
+                                    int64_t max_tokens, const std::string& document_path,
+                                    int64_t context) {
   std::vector<TokenRow> out;
   for (size_t i = 0; i < rows.rows.size(); ++i) {
     const DocumentRow& source = rows.rows[i];
@@ -44,11 +45,16 @@ std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& 
       throw error.at({document_path, source.line, 1});
     }
     if (static_cast<int64_t>(row.tokens.size()) > max_tokens) {
+      const Place place{document_path, source.line, 1};
+      const std::string size = "this pair has " + std::to_string(row.tokens.size()) + " tokens, ";
+      if (max_tokens == context) {
+        throw Error(ErrorKind::kTrain, size + "the base's context holds " + std::to_string(context),
+                    "split the answer, or use a base with a longer context", place);
+      }
       throw Error(ErrorKind::kTrain,
-                  "this pair has " + std::to_string(row.tokens.size()) + " tokens, more than the " +
-                      std::to_string(max_tokens) + " that a row may have",
+                  size + "more than the " + std::to_string(max_tokens) + " that a row may have",
                   "raise training.sequence_len up to the base's context, or split the answer",
-                  {document_path, source.line, 1});
+                  place);
     }
     row.id = content_id("chat", source.section_id, source.sub_index, 0);
     row.source = i;

@@ -172,6 +172,7 @@ size_t remove_leftovers(const StoreLayout& store, const StoreLock& lock) {
   }
   for (const fs::path& adapter : adapters) {
     removed += remove_stale_temporaries(adapter);
+    removed += remove_stale_temporaries(adapter / ".checkpoint");
     for (const fs::path& entry : entries_of(adapter / "versions")) {
       if (!entry.filename().string().starts_with(kPendingPrefix)) continue;
       remove_path(entry);

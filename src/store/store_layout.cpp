@@ -80,6 +80,10 @@ fs::path StoreLayout::version(int64_t number, std::string_view name) const {
   return versions(name) / version_name(number);
 }
 
+fs::path StoreLayout::checkpoint(std::string_view name) const {
+  return adapter(name) / ".checkpoint";
+}
+
 fs::path StoreLayout::exports(std::string_view quant) const {
   const bool is_plain = !quant.empty() && quant.find_first_of("/\\.") == quant.npos;
   check(is_plain, "a quantization name is no folder name");

@@ -42,6 +42,7 @@ class StoreLayout {
   fs::path versions(std::string_view name = {}) const;
   fs::path current(std::string_view name = {}) const;
   fs::path version(int64_t number, std::string_view name = {}) const;  // number from 1
+  fs::path checkpoint(std::string_view name = {}) const;               // of an unfinished run
 
   fs::path logs() const { return root_ / "logs"; }
   fs::path replay() const { return root_ / "replay"; }
@@ -78,5 +79,6 @@ inline constexpr const char* kTrainingStateHashFile = "training_state.pt.sha256"
 inline constexpr const char* kTrainingStateRngFile = "training_state.rng.json";
 inline constexpr const char* kPinnedVersionsFile = "pinned_versions.json";
 inline constexpr const char* kTrainingRunFile = "training_run.json";
+inline constexpr const char* kDocumentFile = "document.dlm";  // as it was when the run began
 
 }  // namespace dlm

@@ -17,15 +17,12 @@ namespace {
 
 }  // namespace
 
-void write_training_state(const fs::path& version, const TorchValue& state) {
-  const fs::path path = version / kTrainingStateFile;
+void write_state_files(const fs::path& path, const fs::path& hash_path, const TorchValue& state) {
   write_torch_pt(path, state);
-  write_file_atomic(version / kTrainingStateHashFile, sha256_file_hex(path) + "\n");
+  write_file_atomic(hash_path, sha256_file_hex(path) + "\n");
 }
 
-TorchValue read_training_state(const fs::path& version) {
-  const fs::path path = version / kTrainingStateFile;
-  const fs::path hash_path = version / kTrainingStateHashFile;
+TorchValue read_state_files(const fs::path& path, const fs::path& hash_path) {
   for (const fs::path& needed : {path, hash_path}) {
     if (!path_exists(needed)) fail(needed, "the training state is not complete: file missing");
   }
@@ -38,6 +35,14 @@ TorchValue read_training_state(const fs::path& version) {
                    "…, recorded is " + wanted.substr(0, kShown) + "…");
   }
   return read_torch_pt(path);
+}
+
+void write_training_state(const fs::path& version, const TorchValue& state) {
+  write_state_files(version / kTrainingStateFile, version / kTrainingStateHashFile, state);
+}
+
+TorchValue read_training_state(const fs::path& version) {
+  return read_state_files(version / kTrainingStateFile, version / kTrainingStateHashFile);
 }
 
 }  // namespace dlm

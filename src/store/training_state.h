@@ -14,4 +14,8 @@ void write_training_state(const fs::path& version, const TorchValue& state);
 // another program. Tensors refer to the mapped file.
 TorchValue read_training_state(const fs::path& version);
 
+// The same two files under any names.
+void write_state_files(const fs::path& path, const fs::path& hash_path, const TorchValue& state);
+TorchValue read_state_files(const fs::path& path, const fs::path& hash_path);
+
 }  // namespace dlm

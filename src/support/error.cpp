@@ -6,7 +6,7 @@ namespace dlm {
 
 std::string Place::to_string() const {
   std::string text = path;
-  if (line > 0) {
+  if (!text.empty() && line > 0) {
     text += ":" + std::to_string(line);
     if (column > 0) text += ":" + std::to_string(column);
   }

@@ -18,6 +18,7 @@ enum class ErrorKind {
   kBase,       // unknown base, missing or broken weights or tokenizer of a base
   kLicense,    // a gated base without acceptance
   kTrain,      // training cannot start or go on
+  kResume,     // a run cannot go on from what was stored
   kInference,  // prompting cannot start or go on
   kExport,
   kNetwork,

@@ -84,6 +84,17 @@ std::string random_suffix() {
   return suffix;
 }
 
+void write_all(int descriptor, const fs::path& path, std::span<const std::byte> bytes) {
+  // Linux writes at most 2 GiB in one call; smaller pieces let a full disk show early.
+  constexpr size_t kPiece = size_t{64} << 20;
+  while (!bytes.empty()) {
+    const auto written = step(FileStep::kWrite, "write the file", path, [&] {
+      return ::write(descriptor, bytes.data(), std::min(bytes.size(), kPiece));
+    });
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
 }  // namespace
 
 bool path_exists(const fs::path& path) {
@@ -151,14 +162,7 @@ void AtomicFile::write(std::string_view text) {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   check(descriptor_ >= 0, "an atomic file is written after its commit");
-  // Linux writes at most 2 GiB in one call; smaller pieces let a full disk show early.
-  constexpr size_t kPiece = size_t{64} << 20;
-  while (!bytes.empty()) {
-    const auto written = step(FileStep::kWrite, "write the file", target_, [&] {
-      return ::write(descriptor_, bytes.data(), std::min(bytes.size(), kPiece));
-    });
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
+  write_all(descriptor_, target_, bytes);
 }
 
 void AtomicFile::commit() {
@@ -175,6 +179,23 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+AppendFile::AppendFile(const fs::path& path)
+    : path_(path), descriptor_(step(FileStep::kCreate, "write the file", path, [&] {
+        return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+      })) {}
+
+AppendFile::~AppendFile() {
+  ::close(descriptor_);
+}
+
+void AppendFile::write(std::string_view text) {
+  write_all(descriptor_, path_, std::as_bytes(std::span(text)));
+}
+
+void AppendFile::sync() {
+  step(FileStep::kSync, "write the file", path_, [&] { return ::fsync(descriptor_); });
 }
 
 size_t remove_stale_temporaries(const fs::path& folder) {

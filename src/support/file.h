@@ -43,6 +43,24 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// A file that grows line by line, such as a log; a crash keeps what was written.
+class AppendFile {
+ public:
+  // Creates the file, or empties it. Throws Error(kIo), as all do here.
+  explicit AppendFile(const fs::path& path);
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+
+  void write(std::string_view text);
+  void sync();  // makes what was written durable
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  int descriptor_;
+};
+
 // Removes temporary files of atomic writes in `folder` whose process is gone; returns how many.
 size_t remove_stale_temporaries(const fs::path& folder);
 

@@ -27,6 +27,19 @@ bool is_better(const EvalReport& a, const EvalReport& b, bool holds_out) {
   return a.loss + std::max(0.0, a.drift) < b.loss + std::max(0.0, b.drift);
 }
 
+void copy_elements(const Tensor& from, float* to) {
+  check(from.dtype() == DType::kF32, "a state's tensor is not of f32");
+  std::memcpy(to, from.f32(), from.size_bytes());
+}
+
+void copy_into(const std::vector<Parameter*>& parameters, const std::vector<Tensor>& weights) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    check(parameters[i]->value.shape() == weights[i].shape(), "a state's tensor has another shape");
+    copy_elements(weights[i], parameters[i]->trained_elements());
+    parameters[i]->publish();
+  }
+}
+
 // Positions that the rows need: general rows may be longer than the document's.
 int64_t longest_row(const LoopRows& rows) {
   size_t longest = 1;
@@ -64,37 +77,82 @@ TrainingLoop::TrainingLoop(Decoder& decoder, LoraAdapter& adapter, Device& devic
   }
 }
 
-LoopResult TrainingLoop::run(const LoopEvents& events) {
-  LoopResult result;
-  std::vector<Tensor> kept_weights;
-  double loss_sum = 0;
-  int64_t loss_count = 0;
-  for (int64_t step = 0; step < plan_.steps; ++step) {
-    const StepReport report = take_step(step);
-    if (events.on_step) events.on_step(report);
-    ++result.steps;
-    if (step >= plan_.steps - std::max<int64_t>(1, plan_.steps / 10)) {
-      loss_sum += report.loss;
-      ++loss_count;
-    }
-    const bool is_last = step + 1 == plan_.steps;
-    if (!is_last && (step + 1) % plan_.eval_every != 0) continue;
-    const EvalReport judged = evaluate(step + 1);
-    if (events.on_eval) events.on_eval(judged);
-    if (kept_weights.empty() || is_better(judged, result.kept, plan_.holds_out)) {
-      result.kept = judged;
-      kept_weights = copy_weights();
-    }
-    result.last = judged;
-  }
-  last_weights_ = copy_weights();
+void TrainingLoop::restore(const LoopState& state) {
   const std::vector<Parameter*> parameters = adapter_.parameters();
+  check(state.weights.size() == parameters.size(), "a state of another adapter is restored");
+  copy_into(parameters, state.weights);
   for (size_t i = 0; i < parameters.size(); ++i) {
-    std::memcpy(parameters[i]->trained_elements(), kept_weights[i].f32(),
-                kept_weights[i].size_bytes());
-    parameters[i]->publish();
+    copy_elements(state.first_moments[i], optimizer_.first_moments()[i].mutable_f32());
+    copy_elements(state.second_moments[i], optimizer_.second_moments()[i].mutable_f32());
   }
-  result.mean_loss = loss_sum / static_cast<double>(std::max<int64_t>(1, loss_count));
+  optimizer_.set_num_steps(state.optimizer_steps);
+  progress_ = state;
+  progress_.weights.clear();
+  progress_.first_moments.clear();
+  progress_.second_moments.clear();
+}
+
+LoopState TrainingLoop::state() {
+  LoopState state = progress_;
+  if (state.weights.empty()) {
+    for (const Parameter* p : adapter_.parameters()) {
+      state.weights.push_back(p->master.empty() ? p->value : p->master);
+    }
+  }
+  state.first_moments = optimizer_.first_moments();
+  state.second_moments = optimizer_.second_moments();
+  state.optimizer_steps = optimizer_.num_steps();
+  return state;
+}
+
+LoopResult TrainingLoop::run(const LoopEvents& events) {
+  advance(plan_.steps, events);
+  return finish();
+}
+
+void TrainingLoop::advance(int64_t until, const LoopEvents& events) {
+  check(progress_.weights.empty(), "a finished loop goes on");
+  const auto is_unjudged_end = [&] {
+    return progress_.step >= plan_.steps && progress_.last.step != progress_.step;
+  };
+  if (progress_.awaits_judgement || is_unjudged_end()) judge(events);
+  while (progress_.step < std::min(until, plan_.steps)) {
+    const StepReport report = take_step(progress_.step);
+    ++progress_.step;
+    progress_.losses.push_back(report.loss);
+    progress_.awaits_judgement =
+        progress_.step == plan_.steps || progress_.step % plan_.eval_every == 0;
+    if (events.on_step) events.on_step(report);
+    if (progress_.awaits_judgement) judge(events);
+    if (events.between_steps) events.between_steps();
+  }
+}
+
+void TrainingLoop::judge(const LoopEvents& events) {
+  const EvalReport judged = evaluate(progress_.step);
+  if (events.on_eval) events.on_eval(judged);
+  if (progress_.kept_weights.empty() || is_better(judged, progress_.kept, plan_.holds_out)) {
+    progress_.kept = judged;
+    progress_.kept_weights = copy_weights();
+  }
+  progress_.last = judged;
+  progress_.awaits_judgement = false;
+}
+
+LoopResult TrainingLoop::finish() {
+  check(!progress_.kept_weights.empty(), "a loop ends before its weights were judged");
+  LoopResult result;
+  result.steps = progress_.step;
+  result.kept = progress_.kept;
+  result.last = progress_.last;
+  const auto count = static_cast<int64_t>(progress_.losses.size());
+  const int64_t tail = std::min(count, std::max<int64_t>(1, plan_.steps / 10));
+  for (int64_t i = count - tail; i < count; ++i) {
+    result.mean_loss += progress_.losses[static_cast<size_t>(i)];
+  }
+  result.mean_loss /= static_cast<double>(std::max<int64_t>(1, tail));
+  progress_.weights = copy_weights();
+  copy_into(adapter_.parameters(), progress_.kept_weights);
   return result;
 }
 
@@ -155,6 +213,7 @@ StepReport TrainingLoop::take_step(int64_t step) {
   for (size_t i = 0; i < chosen.size();) {
     check_interrupted();
     Batch batch;
+    const size_t first = i;
     for (; i < chosen.size(); ++i) {
       const TokenRow& row = *chosen[i].row;
       const auto size = static_cast<int64_t>(row.tokens.size());
@@ -165,6 +224,11 @@ StepReport TrainingLoop::take_step(int64_t step) {
     exec_.forward(batch);
     exec_.backward();
     report.tokens += batch.num_tokens();
+    size_t at = 0;
+    for (size_t r = first; r < i; ++r) {
+      check_losses(*chosen[r].row, exec_.token_losses, at, step + 1);
+      at += static_cast<size_t>(chosen[r].row->num_labels());
+    }
     for (const float token_loss : exec_.token_losses) {
       if (counted++ < document_labels) loss += static_cast<double>(token_loss);
     }
@@ -174,11 +238,39 @@ StepReport TrainingLoop::take_step(int64_t step) {
   report.grad_norm = optimizer_.step(static_cast<float>(report.rate), device_);
   if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm)) {
     throw Error(ErrorKind::kTrain,
-                "the loss or its gradient is not a number at step " + std::to_string(step + 1),
+                "the gradient is not a number at step " + std::to_string(step + 1),
                 "lower training.learning_rate, or write training.precision: fp32");
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return report;
+}
+
+Place TrainingLoop::place_of(const TokenRow& row) const {
+  const auto holds = [&](const std::vector<TokenRow>& rows) {
+    return !rows.empty() && &row >= rows.data() && &row < rows.data() + rows.size();
+  };
+  if (holds(rows_.general.mixed) || holds(rows_.general.measured)) return {};
+  if (row.source >= rows_.lines.size()) return {rows_.document};
+  return {rows_.document, rows_.lines[row.source]};
+}
+
+void TrainingLoop::check_losses(const TokenRow& row, const std::vector<float>& losses, size_t first,
+                                int64_t step) const {
+  const auto begin = losses.begin() + static_cast<std::ptrdiff_t>(first);
+  const bool is_number = std::all_of(begin, begin + row.num_labels(),
+                                     [](const float loss) { return std::isfinite(loss); });
+  if (is_number) return;
+  const Place place = place_of(row);
+  const std::string which = place.path.empty() ? "a general row" : "this row";
+  if (step <= 1 && progress_.step == 0) {
+    throw Error(ErrorKind::kTrain,
+                "the loss of " + which + " is not a number before anything was trained",
+                "the base's weights are damaged or hold NaN: copy the base again", place);
+  }
+  throw Error(ErrorKind::kTrain,
+              "the loss of " + which + " is not a number at step " + std::to_string(step) +
+                  "; nothing was committed",
+              "lower training.learning_rate, or write training.precision: fp32", place);
 }
 
 double TrainingLoop::base_drift_loss() {
@@ -188,12 +280,13 @@ double TrainingLoop::base_drift_loss() {
                   [](const TokenRow& row) { return row.num_labels() == 0; });
     const auto base = build_graph(decoder_, nullptr, GraphUse::kLoss, longest_row(rows_));
     Exec exec(base->graph, device_, pass_memory_);
-    base_drift_loss_ = mean_loss(exec, rows_.general.measured, nullptr);
+    base_drift_loss_ = mean_loss(exec, rows_.general.measured, 0, nullptr);
   }
   return *base_drift_loss_;
 }
 
-double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t* exact_rows) {
+double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t step,
+                               int64_t* exact_rows) {
   // A token of probability above one half is the most likely one.
   constexpr float kExact = 0.6931f;
   double total = 0;
@@ -210,6 +303,7 @@ double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, in
     exec.forward(batch);
     size_t at = 0;
     for (size_t r = first; r < i; ++r) {
+      check_losses(rows[r], exec.token_losses, at, step);
       bool is_exact = true;
       for (int64_t n = rows[r].num_labels(); n > 0; --n, ++at) {
         const float loss = exec.token_losses[at];
@@ -227,10 +321,10 @@ EvalReport TrainingLoop::evaluate(int64_t step) {
   EvalReport report;
   report.step = step;
   report.num_rows = static_cast<int64_t>(rows_.judged.size());
-  report.loss = mean_loss(loss_exec_, rows_.judged, &report.exact_rows);
+  report.loss = mean_loss(loss_exec_, rows_.judged, step, &report.exact_rows);
   if (!rows_.general.measured.empty()) {
     const double base = base_drift_loss();
-    report.drift = mean_loss(loss_exec_, rows_.general.measured, nullptr) - base;
+    report.drift = mean_loss(loss_exec_, rows_.general.measured, step, nullptr) - base;
   }
   return report;
 }

@@ -1,14 +1,18 @@
 // The supervised training loop of one adapter: rows in a seeded order, general rows mixed in, one
-// AdamW step per batch, and the choice of the weights to keep. It writes no files.
+// AdamW step per batch, and the choice of the weights to keep. All that one step hands to the next
+// is a LoopState: a loop that starts from it goes on as if there had been no stop, since row order,
+// dropout and rates follow from seed and step alone. It writes no files.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/adamw.h"
 #include "model/decoder.h"
+#include "support/error.h"
 #include "train/frozen_lines.h"
 #include "train/general_rows.h"
 #include "train/plan.h"
@@ -20,6 +24,9 @@ struct LoopRows {
   std::vector<TokenRow>
       judged;  // held-out rows, or the conversations among `train`, or `train` itself
   GeneralRows general;
+  // For messages: the document, and the line of each of its rows by TokenRow::source.
+  std::string document;
+  std::vector<int> lines;
 };
 
 struct StepReport {
@@ -42,6 +49,22 @@ struct EvalReport {
 struct LoopEvents {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const EvalReport&)> on_eval;
+  std::function<void()> between_steps;  // each step and its judgement are done
+};
+
+// Tensors are f32, one per parameter, in the adapter's order. Those that a loop gives share its
+// memory and hold until its next step.
+struct LoopState {
+  int64_t step = 0;  // steps taken
+  int64_t optimizer_steps = 0;
+  std::vector<Tensor> weights;
+  std::vector<Tensor> first_moments;
+  std::vector<Tensor> second_moments;
+  bool awaits_judgement = false;  // of the last step, by the plan that it was taken under
+  EvalReport kept;
+  EvalReport last;                   // step 0: not judged yet
+  std::vector<Tensor> kept_weights;  // empty before the first judgement
+  std::vector<double> losses;        // of each step
 };
 
 struct LoopResult {
@@ -57,13 +80,23 @@ class TrainingLoop {
   TrainingLoop(Decoder& decoder, LoraAdapter& adapter, Device& device, const TrainingPlan& plan,
                LoopRows rows);
 
-  // Runs all steps and leaves the kept weights in the adapter. Throws Error(kTrain) when the loss
-  // stops being a number, Error(kInterrupted) between two micro-batches.
+  // Goes on from `state` instead of step 0. Its tensors have the shapes of the parameters.
+  void restore(const LoopState& state);
+
+  // Takes the plan's steps up to `until` (at most). Throws Error(kTrain) naming the row when a loss
+  // stops being a number, Error(kInterrupted) between two micro-batches; state() is then that of
+  // the last whole step.
+  void advance(int64_t until, const LoopEvents& events);
+  // Leaves the kept weights in the adapter; no step may follow.
+  LoopResult finish();
+  // All steps and the end.
   LoopResult run(const LoopEvents& events);
 
-  // The state after the last step, for resuming: weights and moments in parameter order.
-  const std::vector<Tensor>& last_weights() const { return last_weights_; }
-  AdamW& optimizer() { return optimizer_; }
+  int64_t steps_taken() const { return progress_.step; }
+  // After finish() still that of the last step.
+  LoopState state();
+  // With the answers that were made so far.
+  const GeneralRows& general() const { return rows_.general; }
   size_t held_bytes() const { return exec_.held_bytes() + optimizer_.held_bytes(); }
 
  private:
@@ -76,11 +109,17 @@ class TrainingLoop {
     uint64_t epoch;
   };
   StepReport take_step(int64_t step);
+  void judge(const LoopEvents& events);
   EvalReport evaluate(int64_t step);
-  std::vector<StepRow> rows_of_step(int64_t step, int64_t* document_labels);
-  double mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t* exact_rows);
+  // Throws Error(kTrain) when a loss among those of `row` is not a number.
+  void check_losses(const TokenRow& row, const std::vector<float>& losses, size_t first,
+                    int64_t step) const;
+  Place place_of(const TokenRow& row) const;
+  double mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t step,
+                   int64_t* exact_rows);
   // The base's own loss on the measured general rows; makes them when they are first asked for.
   double base_drift_loss();
+  std::vector<StepRow> rows_of_step(int64_t step, int64_t* document_labels);
   std::vector<Chosen> choose(const std::vector<TokenRow>& rows, int64_t first, int64_t count,
                              uint64_t stream) const;
   std::vector<Tensor> copy_weights() const;
@@ -98,7 +137,7 @@ class TrainingLoop {
   RowLines frozen_lines_;
   AdamW optimizer_;
   std::optional<double> base_drift_loss_;
-  std::vector<Tensor> last_weights_;
+  LoopState progress_;  // its weights and moments only once finished
 };
 
 }  // namespace dlm

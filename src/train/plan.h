@@ -51,7 +51,7 @@ struct TrainingPlan {
   int64_t alpha = 16;
   std::vector<std::string> target_modules;   // empty: all linear layers
   std::vector<std::string> modules_to_save;  // embed_tokens, lm_head: trained whole
-  int64_t max_tokens = 0;                   // of a row
+  int64_t max_tokens = 0;                    // of a row
   int64_t micro_batch_tokens = 0;
   Recompute recompute = Recompute::kNothing;
   MemoryNeeds memory;

@@ -1,72 +1,35 @@
 #include "train/run.h"
 
-#include <sys/sysinfo.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <set>
+#include <cmath>
 
 #include <fmt/format.h>
 
-#include "data/rows.h"
-#include "data/token_rows.h"
-#include "doc/document.h"
-#include "engine/cpu/gemm.h"
-#include "formats/safetensors.h"
-#include "formats/torch_pt.h"
-#include "infer/session.h"
 #include "store/adapter_versions.h"
+#include "store/checkpoint.h"
 #include "store/manifest.h"
 #include "store/store_layout.h"
 #include "store/store_lock.h"
-#include "store/training_state.h"
 #include "support/error.h"
-#include "support/hash.h"
-#include "support/version.h"
-#include "train/machine.h"
+#include "support/text.h"
+#include "train/plan_record.h"
+#include "train/prepare.h"
+#include "train/resume.h"
+#include "train/run_files.h"
 #include "train/run_log.h"
+#include "train/run_record.h"
 
 namespace dlm {
 
 namespace {
 
-// Everything that a run reads before its first step.
-struct Prepared {
-  Document document;
-  Base base;
-  ModelConfig model_config;
-  std::unique_ptr<ChatFormat> format;
-  DocumentRows rows;
-  std::vector<TokenRow> token_rows;
-};
+// A checkpoint takes at most this part of the time, however large the adapter is.
+constexpr int64_t kCheckpointShare = 20;
 
-std::string base_name(const TrainRequest& request, const Document& document) {
-  return request.base.value_or(document.frontmatter.base_model);
-}
-
-Prepared prepare(const TrainRequest& request, const TrainEvents& events) {
-  Prepared p;
-  p.document = load_document(request.document);
-  if (events.on_warning) {
-    for (const Warning& warning : p.document.warnings) events.on_warning(warning);
-  }
-  check_supported(p.document.frontmatter);
-  p.base = open_base(base_name(request, p.document), request.bases);
-  p.model_config = load_model_config(p.base.folder);
-  p.rows = rows_of(p.document);
-  p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
-  check_vocabulary(*p.format, p.model_config, p.base.folder);
-  p.token_rows = tokenize_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
-                               max_row_tokens(p.document.frontmatter, p.model_config),
-                               request.document.string());
-  return p;
-}
-
-// Adapter, optimizer state and logs, with room for a temporary copy of each.
+// The adapter, its state, two checkpoints (one replaces the other), logs.
 void check_disk(const StoreLayout& store, int64_t adapter_parameters) {
   const uint64_t adapter = static_cast<uint64_t>(adapter_parameters) * 4;
-  const uint64_t needed = 2 * (adapter * 4) + (uint64_t{16} << 20);
+  const uint64_t needed = 13 * adapter + (uint64_t{16} << 20);
   const uint64_t available = free_disk_bytes(store.root());
   if (available >= needed) return;
   throw Error(ErrorKind::kIo,
@@ -76,387 +39,347 @@ void check_disk(const StoreLayout& store, int64_t adapter_parameters) {
               {store.root().string(), 0, 0});
 }
 
-bool is_strong(const TrainingPlan& plan) {
-  // Products keep their bits in bf16 but on AMX, where the last tile's height shows, and in f32
-  // from AVX-512 on; below that oneDNN's do not.
-  if (plan.dtype == DType::kBF16) return isa_tier() != IsaTier::kAmx;
-  return isa_tier() >= IsaTier::kAvx512;
-}
-
-// Sizes of the weight files together.
-uint64_t weight_bytes(const fs::path& folder) {
-  uint64_t bytes = 0;
-  const SafetensorsSet set = SafetensorsSet::open(folder);
-  for (const SafetensorsFile& file : set.files()) {
-    bytes += fs::file_size(file.path());
-  }
-  return bytes;
-}
-
-PlanInput plan_input(const TrainRequest& request, const Prepared& p, Device& device) {
-  PlanInput in;
-  in.frontmatter = &p.document.frontmatter;
-  in.model = &p.model_config;
-  in.base_key = p.base.key;
-  in.num_rows = static_cast<int64_t>(p.token_rows.size());
-  in.num_chat_rows = p.rows.num_chat;
-  for (const TokenRow& row : p.token_rows) {
-    const auto size = static_cast<int64_t>(row.tokens.size());
-    in.num_tokens += size;
-    in.longest_row = std::max(in.longest_row, size);
-  }
-  if (p.format->has_chat_template()) {
-    // Before they exist: a prompt and an answer of about 15 tokens each.
-    in.num_general_rows = static_cast<int64_t>(mixed_general_prompts().size());
-    in.general_tokens = 30 * in.num_general_rows;
-  }
-  in.max_steps = request.max_steps;
-  in.seed = request.seed;
-  in.machine_has_bf16 = has_bf16_products(device.tier());
-  in.num_threads = device.pool().num_threads();
-  in.memory_bytes = available_memory_bytes();
-  in.max_memory_bytes = request.max_memory_bytes.value_or(0);
-  in.weight_file_bytes = weight_bytes(p.base.folder);
-  in.gflops = measure_gflops(device, in.machine_has_bf16 ? DType::kBF16 : DType::kF32);
-  in.program_bytes = resident_bytes();
-  return in;
-}
-
-LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows general) {
-  LoopRows rows;
-  rows.general = std::move(general);
-  std::vector<TokenRow> conversations;
-  for (const TokenRow& row : p.token_rows) {
-    const DocumentRow& source = p.rows.rows[row.source];
-    if (plan.holds_out && is_validation_row(source, plan.seed, 0.1)) {
-      rows.judged.push_back(row);
-      continue;
-    }
-    rows.train.push_back(row);
-    if (source.kind == RowKind::kChat) conversations.push_back(row);
-  }
-  if (rows.judged.empty()) rows.judged = conversations.empty() ? rows.train : conversations;
-  if (rows.train.empty()) rows.train = rows.judged;
-  return rows;
-}
-
-TorchValue training_state(TrainingLoop& loop, LoraAdapter& adapter, const TrainResult& result,
-                          const std::string& base_revision) {
-  TorchValue::Dict optimizer;
-  TorchValue::Dict weights;
-  const std::vector<Parameter*> parameters = adapter.parameters();
-  const auto tensor = [](const Tensor& t) {
-    return TorchValue(TorchTensor{
-        "F32", t.shape(), {static_cast<const std::byte*>(t.data()), t.size_bytes()}, nullptr});
-  };
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    // The second factor lies transposed, [rank, out], in both.
-    weights.emplace_back(parameters[i]->name, tensor(loop.last_weights()[i]));
-    optimizer.emplace_back(
-        parameters[i]->name,
-        TorchValue::Dict{{"exp_avg", tensor(loop.optimizer().first_moments()[i])},
-                         {"exp_avg_sq", tensor(loop.optimizer().second_moments()[i])}});
-  }
-  TorchValue::Dict state;
-  state.reserve(10);
-  state.emplace_back("producer", "dlm");
-  state.emplace_back("version", 1);
-  state.emplace_back("global_step", result.loop.steps);
-  state.emplace_back("kept_step", result.loop.kept.step);
-  state.emplace_back("planned_steps", result.plan.steps);
-  state.emplace_back("seed", result.plan.seed);
-  state.emplace_back("base_model_revision", base_revision);
-  state.emplace_back("optimizer_steps", loop.optimizer().num_steps());
-  state.emplace_back("weights", std::move(weights));
-  state.emplace_back("optimizer", std::move(optimizer));
-  return state;
-}
-
-Json number_or_null(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
-Json run_json(const TrainResult& r, const Prepared& p, const std::string& started) {
-  Json json = Json::object();
-  json.set("base_model", p.base.key);
-  json.set("base_model_revision", p.base.revision);
-  json.set("dlm_version", kVersion);
-  json.set("document_sha256", p.document.sha256_of_bytes);
-  json.set("exact_rows", r.loop.kept.exact_rows);
-  json.set("instruction_set", isa_name(isa_tier()));
-  json.set("judged_rows", r.loop.kept.num_rows);
-  json.set("kept_step", r.loop.kept.step);
-  json.set("plan", plan_json(r.plan));
-  json.set("run_id", r.run_id);
-  json.set("started_at", started);
-  json.set("steps", r.loop.steps);
-  json.set("use_qlora", false);
-  return json;
-}
-
-// The files of a version folder.
-void write_version_files(const fs::path& folder, LoraAdapter& adapter, TrainingLoop& loop,
-                         const TrainResult& result, const Prepared& p, const PinnedVersions& pinned,
-                         const std::string& started) {
-  adapter.save(folder);
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "chat_template.jinja"}) {
-    if (path_exists(p.base.folder / name)) {
-      write_file_atomic(folder / name, read_file(p.base.folder / name));
+void check_finite(LoraAdapter& adapter) {
+  std::vector<std::string> bad;
+  for (Parameter* p : adapter.parameters()) {
+    const float* x = p->trained_elements();
+    if (!std::all_of(x, x + p->value.numel(), [](float v) { return std::isfinite(v); })) {
+      bad.push_back(p->name);
     }
   }
-  write_training_state(folder, training_state(loop, adapter, result, p.base.revision));
-  Json versions = Json::object();
-  for (const auto& [key, value] : pinned) versions.set(key, value ? Json(*value) : Json());
-  write_file_atomic(folder / kPinnedVersionsFile, versions.dump_sorted(2) + "\n");
-  write_file_atomic(folder / kTrainingRunFile, run_json(result, p, started).dump_sorted(2) + "\n");
-}
-
-Json summary_json(const TrainResult& r) {
-  Json json = Json::object();
-  json.set("adapter_version", r.adapter_version);
-  json.set("answers_exact", r.loop.kept.exact_rows);
-  json.set("answers_total", r.loop.kept.num_rows);
-  json.set("determinism_class", r.determinism_class);
-  json.set("drift", number_or_null(r.loop.kept.drift));
-  json.set("duration_seconds", r.seconds);
-  json.set("early_stopped", false);
-  json.set("final_train_loss", number_or_null(r.loop.mean_loss));
-  const bool held_out = r.plan.holds_out;
-  json.set("final_val_loss", held_out ? number_or_null(r.loop.kept.loss) : Json());
-  json.set("final_val_perplexity", held_out ? number_or_null(std::exp(r.loop.kept.loss)) : Json());
-  json.set("kept_step", r.loop.kept.step);
-  json.set("probes", Json::array());
-  for (const char* key :
-       {"retention_cpt", "retention_loss", "retention_loss_delta", "retention_sft",
-        "train_loss_cpt", "train_loss_sft", "val_loss_cpt", "val_loss_sft"}) {
-    json.set(key, Json());
+  if (bad.empty()) return;
+  const size_t num_bad = bad.size();
+  constexpr size_t kShown = 20;
+  if (num_bad > kShown) {
+    bad.resize(kShown);
+    bad.push_back("and " + std::to_string(num_bad - kShown) + " more");
   }
-  json.set("run_id", r.run_id);
-  json.set("seed", r.plan.seed);
-  json.set("source_directives", Json::array());
-  json.set("steps", r.loop.steps);
-  return json;
+  throw Error(
+      ErrorKind::kTrain,
+      fmt::format("{} tensors of the trained adapter hold what is not a number ({}); nothing "
+                  "was committed",
+                  num_bad, join(bad, ", ")),
+      "lower training.learning_rate, or write training.precision: fp32");
 }
 
-Json delta_json(const Prepared& p, const Manifest& manifest) {
-  Json fresh = Json::array();
-  Json unchanged = Json::array();
-  Json removed = Json::array();
-  std::set<std::string> now;
-  for (const Section& section : p.document.sections) {
-    const std::string id = section_id(section);
-    if (!now.insert(id).second) continue;
-    (manifest.content_hashes.contains(id) ? unchanged : fresh).push_back(id);
+class Run {
+ public:
+  Run(const TrainRequest& request, const TrainEvents& events, const Prepared& prepared)
+      : request_(request),
+        events_(events),
+        p_(prepared),
+        store_(request.home, prepared.document.frontmatter.dlm_id),
+        device_(request.num_threads),
+        machinery_(machinery_of(device_)) {}
+
+  TrainResult train() {
+    if (request_.dry_run) {
+      plan();
+      if (events_.on_plan) events_.on_plan(result_.plan);
+      return result_;
+    }
+    // A plan that cannot be is refused before the store is touched; what a run goes on from is read
+    // under the lock.
+    if (!request_.resume) plan();
+    if (request_.resume && !is_folder(store_.root())) find_resume_point(store_, 1);  // throws
+    const StoreLock lock = StoreLock::acquire(store_, *request_.clock);
+    lock_ = &lock;
+    open_store();
+    if (request_.resume) plan();
+    check_lock();
+    if (result_.is_complete) return result_;
+    // Told only now: a run that may not start shows no plan.
+    if (events_.on_plan) events_.on_plan(result_.plan);
+    load_model();
+    train_and_commit();
+    return result_;
   }
-  for (const auto& [id, hash] : manifest.content_hashes) {
-    if (!now.contains(id)) removed.push_back(id);
+
+ private:
+  void plan() {
+    std::optional<int64_t> max_steps = request_.max_steps;
+    std::optional<int64_t> seed = request_.seed;
+    if (request_.resume) {
+      if (request_.dry_run && store_.is_initialized()) manifest_ = read_manifest(store_);
+      start_ = find_resume_point(store_, manifest_.next_run_id());
+      if (!seed) seed = start_->state.seed();
+      if (!max_steps && start_->is_unfinished) max_steps = start_->state.max_steps;
+    }
+    max_steps_ = max_steps;
+    result_.plan = make_plan(
+        plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true));
+    result_.determinism_class = kDeterminismClass;
+    state_.inputs = run_inputs(p_);
+    if (!start_) return;
+    const RunState& before = start_->state;
+    if (before.general.mixed.empty()) result_.plan.general_rows_per_step = 0;
+    state_.inputs.adapter_config = before.inputs.adapter_config;  // compared once it is made
+    require_same_run(before, state_.inputs, plan_record(result_.plan), machinery_,
+                     request_.lock_mode);
+    result_.resumed_at_step = before.loop.step;
+    result_.is_complete = !start_->is_unfinished && before.loop.step >= result_.plan.steps;
   }
-  Json delta = Json::object();
-  delta.set("new", std::move(fresh));
-  delta.set("removed", std::move(removed));
-  delta.set("unchanged", std::move(unchanged));
-  return delta;
-}
 
-Manifest open_manifest(const StoreLayout& store, const Prepared& p, const TrainRequest& request) {
-  if (store.is_initialized()) return read_manifest(store);
-  Manifest manifest;
-  manifest.dlm_id = p.document.frontmatter.dlm_id;
-  manifest.created_at = format_utc(request.clock->unix_seconds());
-  manifest.updated_at = manifest.created_at;
-  manifest.base_model = p.base.key;
-  manifest.base_model_revision = p.base.revision;
-  manifest.source_path = fs::absolute(request.document).lexically_normal().string();
-  return manifest;
-}
+  void open_store() {
+    store_.ensure();
+    remove_leftovers(store_, *lock_);
+    if (store_.is_initialized()) {
+      manifest_ = read_manifest(store_);
+    } else {
+      manifest_.dlm_id = p_.document.frontmatter.dlm_id;
+      manifest_.created_at = format_utc(request_.clock->unix_seconds());
+      manifest_.updated_at = manifest_.created_at;
+      manifest_.base_model = p_.base.key;
+      manifest_.base_model_revision = p_.base.revision;
+      manifest_.source_path = fs::absolute(request_.document).lexically_normal().string();
+    }
+    if (record_current_version(manifest_, store_)) {
+      write_manifest(store_, manifest_, *lock_);
+      note(
+          fmt::format("v{:04d} was committed by a run that could not record it; it is recorded now",
+                      manifest_.adapter_version));
+    }
+    state_.run_id = result_.run_id = manifest_.next_run_id();
+    if (!request_.resume && !request_.fresh) tell_unfinished_run();
+  }
 
-LockFile lock_record(const Prepared& p, const TrainResult& result, const PinnedVersions& pinned,
-                     const Clock& clock) {
-  LockFile lock;
-  lock.created_at = format_utc_us(clock.unix_us());
-  lock.dlm_id = p.document.frontmatter.dlm_id;
-  lock.dlm_sha256 = p.document.sha256_of_bytes;
-  lock.base_model_revision = p.base.revision;
-  lock.base_model_sha256 = p.base.revision;
-  lock.pinned_versions = pinned;
-  lock.seed = result.plan.seed;
-  lock.determinism_class = result.determinism_class == "strict" ? "strong" : "best-effort";
-  lock.last_run_id = result.run_id;
-  return lock;
-}
+  void tell_unfinished_run() {
+    try {
+      const auto unfinished = unfinished_run(store_, result_.run_id);
+      if (!unfinished) return;
+      note(
+          fmt::format("a run stopped at step {} and could go on with --resume; this one starts "
+                      "anew and takes its place",
+                      unfinished->loop.step));
+    } catch (const Error&) {
+      // Nothing that could go on.
+    }
+  }
+
+  void check_lock() {
+    record_.created_at = format_utc_us(request_.clock->unix_us());
+    record_.dlm_id = p_.document.frontmatter.dlm_id;
+    record_.dlm_sha256 = p_.document.sha256_of_bytes;
+    record_.base_model_revision = p_.base.revision;
+    record_.base_model_sha256 = p_.base.revision;
+    record_.pinned_versions = pinned_versions(machinery_);
+    record_.seed = result_.plan.seed;
+    record_.determinism_class = "strong";
+    record_.last_run_id = result_.run_id;
+    decision_ = check_lock_file(store_.dlm_lock(), record_, request_.lock_mode);
+    require_lock(decision_, store_.dlm_lock());
+    if (decision_.action != LockDecision::Action::kProceedWithWarnings) return;
+    for (const LockMismatch& mismatch : decision_.mismatches) {
+      if (mismatch.severity == Severity::kWarn) note("lock: " + mismatch.message);
+    }
+  }
+
+  void load_model() {
+    decoder_ = Decoder::load(p_.base.folder, result_.plan.dtype);
+    adapter_ = LoraAdapter::create(*decoder_, lora_options(p_, result_.plan),
+                                   static_cast<uint64_t>(result_.plan.seed));
+    check_disk(store_, adapter_->num_parameters());
+    state_.max_steps = max_steps_;
+    state_.inputs.adapter_config = adapter_->config_json().dump_sorted(-1);
+    if (!start_) {
+      for (const Parameter* parameter : adapter_->parameters()) {
+        state_.names.push_back(parameter->name);
+      }
+      return;
+    }
+    RunState& before = start_->state;
+    require_same_run(before, state_.inputs, plan_record(result_.plan), machinery_,
+                     request_.lock_mode);
+    fit_to_adapter(before, *adapter_);
+    state_.names = before.names;
+    state_.parts = std::move(before.parts);
+    state_.general = std::move(before.general);
+  }
+
+  void train_and_commit() {
+    started_ = request_.clock->unix_seconds();
+    const int64_t began_ns = request_.clock->monotonic_ns();
+    result_.log_path = store_.run_log(result_.run_id, started_);
+    result_.summary_path = store_.run_summary(result_.run_id, started_);
+    // A run that does not commit leaves no log behind either.
+    struct LogFile {
+      const TrainResult& result;
+      ~LogFile() {
+        std::error_code ignored;
+        if (!result.trained) fs::remove(result.log_path, ignored);
+      }
+    } log_file{result_};
+    RunLog log(result_.log_path, *request_.clock);
+    log.write("banner", banner_json(result_, record_.pinned_versions));
+    log.write("delta", delta_json(p_.document, manifest_));
+    if (p_.format->has_chat_template()) {
+      GeneralRows general =
+          make_general_rows(*decoder_, device_, *p_.format, p_.document.frontmatter.system_prompt,
+                            events_.on_general_row);
+      if (start_) {
+        general.mixed = std::move(state_.general.mixed);
+        general.measured = std::move(state_.general.measured);
+      }
+      state_.general = std::move(general);
+    }
+    if (state_.general.mixed.empty()) result_.plan.general_rows_per_step = 0;
+    begin_part();
+    run_loop(log);
+    result_.seconds = static_cast<double>(request_.clock->monotonic_ns() - began_ns) / 1e9;
+    check_finite(*adapter_);
+    commit();
+    record(log);
+  }
+
+  // Goes on with the last part where plan and machinery are the same, else begins another.
+  void begin_part() {
+    RunPart part{plan_record(result_.plan), 0, machinery_};
+    if (!state_.parts.empty() && state_.parts.back().plan == part.plan &&
+        state_.parts.back().machinery == part.machinery) {
+      return;
+    }
+    state_.parts.push_back(std::move(part));
+  }
+
+  void run_loop(RunLog& log) {
+    TrainingLoop loop(*decoder_, *adapter_, device_, result_.plan,
+                      split_rows(p_, result_.plan, state_.general));
+    if (start_) {
+      loop.restore(start_->state.loop);
+      start_.reset();
+    }
+    last_checkpoint_ns_ = request_.clock->monotonic_ns();
+    LoopEvents events;
+    events.on_step = [&](const StepReport& step) {
+      log.write("step", step_json(step));
+      if (events_.on_step) events_.on_step(step, result_.plan);
+    };
+    events.on_eval = [&](const EvalReport& eval) {
+      log.write("eval", eval_json(eval));
+      if (events_.on_eval) events_.on_eval(eval);
+    };
+    events.between_steps = [&] {
+      if (is_checkpoint_due()) write_checkpoint_of(loop);
+    };
+    try {
+      loop.advance(result_.plan.steps, events);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kInterrupted || loop.steps_taken() == 0 ||
+          !write_checkpoint_of(loop)) {
+        throw;
+      }
+      throw Error(ErrorKind::kInterrupted, e.message(),
+                  fmt::format("go on at step {} of {} with --resume", state_.loop.step,
+                              result_.plan.steps));
+    }
+    result_.loop = loop.finish();
+    take_state(loop);
+  }
+
+  void take_state(TrainingLoop& loop) {
+    state_.loop = loop.state();
+    state_.general = loop.general();
+    state_.parts.back().until_step = state_.loop.step;
+  }
+
+  bool is_checkpoint_due() const {
+    if (request_.checkpoint_seconds == 0) return true;
+    const int64_t since = request_.clock->monotonic_ns() - last_checkpoint_ns_;
+    return since >= std::max(request_.checkpoint_seconds * 1'000'000'000,
+                             (kCheckpointShare - 1) * checkpoint_cost_ns_);
+  }
+
+  // A run does not fail for want of a checkpoint. Returns whether it was written.
+  bool write_checkpoint_of(TrainingLoop& loop) {
+    const int64_t began_ns = request_.clock->monotonic_ns();
+    bool is_written = true;
+    try {
+      take_state(loop);
+      write_checkpoint(store_, {}, run_state_value(state_), *lock_);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kIo) throw;
+      note(std::string("no checkpoint: ") + e.what());
+      is_written = false;
+    }
+    last_checkpoint_ns_ = request_.clock->monotonic_ns();
+    checkpoint_cost_ns_ = last_checkpoint_ns_ - began_ns;
+    return is_written;
+  }
+
+  void commit() {
+    version_record_.run_id = result_.run_id;
+    version_record_.started_at = format_utc(started_);
+    version_record_.ended_at = format_utc(request_.clock->unix_seconds());
+    version_record_.inputs = state_.inputs;
+    version_record_.document_sha256 = p_.document.sha256_of_bytes;
+    version_record_.base_weights_stamp = p_.base_stamp;
+    version_record_.general_rows_sha256 = general_digest(state_.general);
+    version_record_.determinism_class = result_.determinism_class;
+    version_record_.max_steps = max_steps_;
+    version_record_.parts = state_.parts;
+    version_record_.micro_batch_tokens = result_.plan.micro_batch_tokens;
+    version_record_.kept = result_.loop.kept;
+    version_record_.final_train_loss = result_.loop.mean_loss;
+    if (result_.plan.holds_out) version_record_.final_val_loss = result_.loop.kept.loss;
+    version_record_.summary_path = store_.relative(result_.summary_path);
+    PendingVersion pending(store_, {}, *lock_);
+    result_.adapter_version = pending.number();
+    write_version_files(pending.folder(), *adapter_, state_, version_record_, result_.plan, p_);
+    result_.adapter_sha256 = version_record_.adapter_sha256;
+    result_.adapter_path = pending.commit();
+    result_.trained = true;
+  }
+
+  void record(RunLog& log) {
+    try {
+      write_file_atomic(result_.summary_path, summary_json(result_).dump_sorted(2) + "\n");
+      record_run(manifest_, version_record_, result_.adapter_version, p_.document);
+      write_manifest(store_, manifest_, *lock_);
+      if (decision_.should_write) write_lock_file(store_.dlm_lock(), record_);
+      remove_checkpoint(store_, {}, *lock_);
+      log.write("run_complete", complete_json(result_, store_.relative(result_.summary_path)));
+      log.sync();
+    } catch (const Error& e) {
+      throw Error(e.kind(),
+                  fmt::format("{} is trained and in use, but the run could not be recorded: {}",
+                              version_name(result_.adapter_version), e.message()),
+                  "free some disk space; the next training records what is missing", e.place());
+    }
+  }
+
+  void note(const std::string& text) const {
+    if (events_.on_note) events_.on_note(text);
+  }
+
+  const TrainRequest& request_;
+  const TrainEvents& events_;
+  const Prepared& p_;
+  StoreLayout store_;
+  Device device_;
+  Machinery machinery_;
+  const StoreLock* lock_ = nullptr;
+  Manifest manifest_;
+  LockFile record_;
+  LockDecision decision_;
+  std::optional<ResumePoint> start_;
+  std::optional<int64_t> max_steps_;  // of the command line, now or when the run began
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<LoraAdapter> adapter_;
+  RunState state_;
+  RunRecord version_record_;
+  int64_t started_ = 0;
+  int64_t last_checkpoint_ns_ = 0;
+  int64_t checkpoint_cost_ns_ = 0;
+  TrainResult result_;
+};
 
 }  // namespace
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events) {
-  const Prepared p = prepare(request, events);
-  TrainResult result;
-  if (p.token_rows.empty()) return result;
-
-  Device device(request.num_threads);
-  result.plan = make_plan(plan_input(request, p, device));
-  result.determinism_class = is_strong(result.plan) ? "strict" : "best_effort";
-  if (request.dry_run) {
-    if (events.on_plan) events.on_plan(result.plan);
-    return result;
-  }
-
-  const StoreLayout store(request.home, p.document.frontmatter.dlm_id);
-  const StoreLock lock = StoreLock::acquire(store, *request.clock);
-  store.ensure();
-  remove_leftovers(store, lock);
-  Manifest manifest = open_manifest(store, p, request);
-  result.run_id = manifest.next_run_id();
-  const PinnedVersions pinned =
-      own_pinned_versions(kVersion, onednn_version(), isa_name(device.tier()));
-  const LockFile record = lock_record(p, result, pinned, *request.clock);
-  const LockDecision decision = check_lock_file(store.dlm_lock(), record, request.lock_mode);
-  require_lock(decision, store.dlm_lock());
-  if (events.on_note && decision.action == LockDecision::Action::kProceedWithWarnings) {
-    for (const LockMismatch& mismatch : decision.mismatches) {
-      if (mismatch.severity == Severity::kWarn) events.on_note("lock: " + mismatch.message);
-    }
-  }
-  // Told only now: a run that may not start shows no plan.
-  if (events.on_plan) events.on_plan(result.plan);
-
-  const auto decoder = Decoder::load(p.base.folder, result.plan.dtype);
-  LoraOptions options = lora_options(result.plan);
-  options.base_name = p.base.key;
-  options.base_revision = p.base.revision;
-  const auto adapter =
-      LoraAdapter::create(*decoder, options, static_cast<uint64_t>(result.plan.seed));
-  check_disk(store, adapter->num_parameters());
-
-  const int64_t started = request.clock->unix_seconds();
-  const int64_t began_ns = request.clock->monotonic_ns();
-  result.log_path = store.run_log(result.run_id, started);
-  result.summary_path = store.run_summary(result.run_id, started);
-  // A run that does not commit leaves no log behind either.
-  struct LogFile {
-    const TrainResult& result;
-    ~LogFile() {
-      std::error_code ignored;
-      if (!result.trained) fs::remove(result.log_path, ignored);
-    }
-  } log_file{result};
-  RunLog log(result.log_path, *request.clock);
-  Json banner = Json::object();
-  banner.set("determinism_class", result.determinism_class);
-  banner.set("determinism_notes", Json::array());
-  Json pins = Json::array();
-  for (const auto& [key, value] : pinned) {
-    if (value) pins.push_back(Json::array({Json(key), Json(*value)}));
-  }
-  banner.set("pinned_versions", std::move(pins));
-  banner.set("plan", plan_json(result.plan));
-  banner.set("run_id", result.run_id);
-  banner.set("seed", result.plan.seed);
-  log.write("banner", std::move(banner));
-  log.write("delta", delta_json(p, manifest));
-
-  GeneralRows general;
-  if (p.format->has_chat_template()) {
-    general = make_general_rows(*decoder, device, *p.format, p.document.frontmatter.system_prompt,
-                                events.on_general_row);
-  }
-  if (general.mixed.empty()) result.plan.general_rows_per_step = 0;
-  TrainingLoop loop(*decoder, *adapter, device, result.plan,
-                    split_rows(p, result.plan, std::move(general)));
-  LoopEvents loop_events;
-  loop_events.on_step = [&](const StepReport& step) {
-    Json json = Json::object();
-    json.set("grad_norm", number_or_null(step.grad_norm));
-    json.set("loss", number_or_null(step.loss));
-    json.set("lr", step.rate);
-    json.set("step", step.step);
-    json.set("tokens_per_sec", static_cast<double>(step.tokens) / std::max(1e-9, step.seconds));
-    json.set("val_loss", Json());
-    log.write("step", std::move(json));
-    if (events.on_step) events.on_step(step, result.plan);
-  };
-  loop_events.on_eval = [&](const EvalReport& eval) {
-    Json json = Json::object();
-    json.set("answers_exact", eval.exact_rows);
-    json.set("answers_total", eval.num_rows);
-    json.set("drift", number_or_null(eval.drift));
-    json.set("step", eval.step);
-    json.set("val_loss", number_or_null(eval.loss));
-    log.write("eval", std::move(json));
-    if (events.on_eval) events.on_eval(eval);
-  };
-  result.loop = loop.run(loop_events);
-  result.seconds = static_cast<double>(request.clock->monotonic_ns() - began_ns) / 1e9;
-
-  PendingVersion pending(store, {}, lock);
-  result.adapter_version = pending.number();
-  write_version_files(pending.folder(), *adapter, loop, result, p, pinned, format_utc(started));
-  result.adapter_sha256 = sha256_file_hex(pending.folder() / kAdapterWeightsFile);
-  const std::string config_sha256 = sha256_file_hex(pending.folder() / kAdapterConfigFile);
-  result.adapter_path = pending.commit();
-  result.trained = true;
-
-  write_file_atomic(result.summary_path, summary_json(result).dump_sorted(2) + "\n");
-  TrainingRun run;
-  run.run_id = result.run_id;
-  run.started_at = format_utc(started);
-  run.ended_at = format_utc(request.clock->unix_seconds());
-  run.adapter_version = result.adapter_version;
-  run.base_model_revision = p.base.revision;
-  run.seed = result.plan.seed;
-  run.steps = result.loop.steps;
-  run.final_train_loss = result.loop.mean_loss;
-  if (result.plan.holds_out) run.final_val_loss = result.loop.kept.loss;
-  run.pinned_versions = pinned;
-  run.summary_path = store.relative(result.summary_path);
-  manifest.training_runs.push_back(std::move(run));
-  manifest.updated_at = format_utc(request.clock->unix_seconds());
-  manifest.base_model = p.base.key;
-  manifest.base_model_revision = p.base.revision;
-  manifest.base_model_sha256 = p.base.revision;
-  manifest.adapter_version = result.adapter_version;
-  manifest.adapter_sha256 = result.adapter_sha256;
-  manifest.adapter_config_sha256 = config_sha256;
-  manifest.content_hashes.clear();
-  for (const Section& section : p.document.sections) {
-    const std::string id = section_id(section);
-    manifest.content_hashes[id] = id;
-  }
-  manifest.pinned_versions = pinned;
-  write_manifest(store, manifest, lock);
-  if (decision.should_write) write_lock_file(store.dlm_lock(), record);
-  Json done = Json::object();
-  done.set("adapter_version", result.adapter_version);
-  done.set("early_stopped", false);
-  done.set("elapsed_seconds", result.seconds);
-  done.set("run_id", result.run_id);
-  done.set("steps", result.loop.steps);
-  done.set("summary_path", store.relative(result.summary_path));
-  log.write("run_complete", std::move(done));
-  log.sync();
-  return result;
-}
-
-Json train_result_json(const TrainResult& r) {
-  Json json = Json::object();
-  json.set("trained", r.trained);
-  json.set("plan", plan_json(r.plan));
-  if (!r.trained) return json;
-  json.set("run_id", r.run_id);
-  json.set("adapter_version", r.adapter_version);
-  json.set("adapter_path", r.adapter_path.string());
-  json.set("adapter_sha256", r.adapter_sha256);
-  json.set("log_path", r.log_path.string());
-  json.set("summary_path", r.summary_path.string());
-  json.set("steps", r.loop.steps);
-  json.set("final_train_loss", number_or_null(r.loop.mean_loss));
-  json.set("answers_exact", r.loop.kept.exact_rows);
-  json.set("answers_total", r.loop.kept.num_rows);
-  json.set("drift", number_or_null(r.loop.kept.drift));
-  json.set("kept_step", r.loop.kept.step);
-  json.set("seconds", r.seconds);
-  json.set("determinism_class", r.determinism_class);
-  return json;
+  const Prepared p = prepare(read_document(request.document), request.document.string(),
+                             request.base, request.bases, events.on_warning);
+  if (p.token_rows.empty()) return {};
+  return Run(request, events, p).train();
 }
 
 }  // namespace dlm

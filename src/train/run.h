@@ -1,6 +1,6 @@
 // `dlm train`, whole: take the store, plan, train, commit a version, record the run. Until the
-// pointer flips, the store reads as it was; a run that fails, is interrupted or killed leaves
-// nothing behind.
+// pointer flips, the store reads as it was; a run that is interrupted or killed leaves nothing
+// behind but its checkpoint, from which it can go on.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,11 @@ struct TrainRequest {
   LockMode lock_mode = LockMode::kDefault;
   int num_threads = 0;
   bool dry_run = false;  // plan only; the store is not touched
+  bool resume = false;   // go on with an unfinished run, or from the current version
+  bool fresh = false;    // start anew; the default too, but without a word on an unfinished run
+  // A checkpoint is due after so many seconds, but takes at most a twentieth of the time; 0: after
+  // every step.
+  int64_t checkpoint_seconds = 60;
   const Clock* clock = nullptr;
 };
 
@@ -43,7 +48,9 @@ struct TrainEvents {
 };
 
 struct TrainResult {
-  bool trained = false;  // false: nothing to train, or a dry run
+  bool trained = false;         // false: nothing to train, or a dry run
+  bool is_complete = false;     // resumed, and there were no steps left to take
+  int64_t resumed_at_step = 0;  // 0: from the start
   TrainingPlan plan;
   int64_t run_id = 0;
   int64_t adapter_version = 0;
@@ -53,7 +60,7 @@ struct TrainResult {
   LoopResult loop;
   double seconds = 0;
   std::string adapter_sha256;
-  std::string determinism_class;  // "strict" or "best_effort"
+  std::string determinism_class;  // "strict"
 };
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events);

@@ -110,7 +110,9 @@ TEST_F(Stopped, ASecondRunAtTheSameTimeIsRefusedAtOnce) {
   EXPECT_EQ(run({"show", document().string()}).exit_code, 0);
   ::kill(first.child(), SIGINT);
   EXPECT_EQ(first.finish().exit_code, 130);
-  EXPECT_TRUE(files_of(home()).empty());
+  for (const auto& [name, digest] : files_of(home())) {
+    EXPECT_NE(name.find("/adapter/.checkpoint/"), name.npos) << name;
+  }
 }
 
 TEST_F(Stopped, KillAtRandomInstantsLeavesAReadableStore) {
