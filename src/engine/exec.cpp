@@ -66,6 +66,15 @@ void Exec::forward(const Batch& batch) {
   for (const auto& op : graph_.ops()) op->forward(*this);
 }
 
+std::byte* Exec::shared() {
+  if (shared_ == nullptr) {
+    const size_t bytes = graph_.shared_bytes();
+    shared_ = allocate_aligned(bytes);
+    shared_bytes_ = bytes;
+  }
+  return shared_.get();
+}
+
 void Exec::backward() {
   check(graph_.training() && batch_ != nullptr, "backward: no training graph or no forward pass");
   // The residual stream's gradient, one buffer for all residual values, is accumulated from zero.

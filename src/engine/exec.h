@@ -89,6 +89,10 @@ class Exec {
     return scratch_.get() + static_cast<size_t>(worker) * scratch_stride_;
   }
 
+  // Memory that the running op's workers share, Graph::shared_bytes() long; taken at the first
+  // call, since a pass of a few tokens needs none. Only for the calling thread.
+  std::byte* shared();
+
   // Runs body(task, worker) for each task on the workers.
   void run(int64_t num_tasks, const std::function<void(int64_t, int)>& body) {
     device_.pool().run(num_tasks, body);
@@ -105,8 +109,8 @@ class Exec {
   // Loss of each labelled token, in token order; written by the cross-entropy op.
   std::vector<float> token_losses;
 
-  // Memory held by this pass: arena and scratch.
-  size_t held_bytes() const { return arena_bytes_ + scratch_bytes_; }
+  // Memory held by this pass: arena, scratch and shared memory.
+  size_t held_bytes() const { return arena_bytes_ + scratch_bytes_ + shared_bytes_; }
 
  private:
   std::byte* at(int64_t offset_per_token) {
@@ -124,6 +128,8 @@ class Exec {
   std::shared_ptr<std::byte> scratch_;
   size_t scratch_bytes_ = 0;
   size_t scratch_stride_ = 0;
+  std::shared_ptr<std::byte> shared_;
+  size_t shared_bytes_ = 0;
 };
 
 }  // namespace dlm

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dlm {
@@ -32,6 +33,11 @@ class Tensor {
   // A view of bytes that `owner` keeps alive.
   static Tensor view(std::vector<int64_t> shape, DType dtype, const void* data,
                      std::shared_ptr<const void> owner);
+
+  // No data: stands for a matrix that is held in another form.
+  static Tensor shape_only(std::vector<int64_t> shape, DType dtype) {
+    return view(std::move(shape), dtype, nullptr, nullptr);
+  }
 
   bool empty() const { return data_ == nullptr; }
   DType dtype() const { return dtype_; }
