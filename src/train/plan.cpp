@@ -42,6 +42,19 @@ int64_t activation_bytes(const ModelConfig& m, DType dtype) {
   return m.num_layers * layer + 12 * m.hidden_size + 6 * act * m.intermediate_size;
 }
 
+// The frozen weights in memory; of quantized layers also the buffer that the largest group of them
+// is decoded into.
+uint64_t base_bytes(const ModelConfig& m, DType dtype, const BaseFormat& format) {
+  const auto type = static_cast<int64_t>(dtype_size(dtype));
+  if (!format.linear) return static_cast<uint64_t>(m.num_parameters() * type);
+  const int64_t linear = m.num_linear_weights();
+  const int64_t group = m.hidden_size * std::max(2 * m.intermediate_size,
+                                                 m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+  const double bits = *format.linear == QuantFormat::kNF4 ? 4.13 : 8.5;
+  return static_cast<uint64_t>(static_cast<double>(linear) * bits / 8) +
+         static_cast<uint64_t>((m.num_parameters() - linear + group) * type);
+}
+
 }  // namespace
 
 double TrainingPlan::rate_at(int64_t step) const {
@@ -82,7 +95,7 @@ void check_supported(const Frontmatter& f) {
   if (t.adapters)
     refuse("training.adapters: named adapters are not trained by this version",
            "write the flat keys of training instead");
-  if (t.adapter.kind != AdapterKind::kLora) {
+  if (t.adapter.kind == AdapterKind::kDora) {
     refuse(std::string("training.adapter: ") + word_of(kAdapterKindWords, t.adapter.kind) +
                " is not trained by this version",
            "write adapter: lora");
@@ -111,6 +124,10 @@ TrainingPlan make_plan(const PlanInput& in) {
   p.dropout = t.adapter.lora_dropout;
   p.schedule = t.lr_scheduler;
   if (t.adapter.target_modules) p.target_modules = *t.adapter.target_modules;
+  if (t.adapter.kind == AdapterKind::kQlora) {
+    p.base_format = BaseFormat::qlora();
+    p.reasons.push_back("frozen layers in 4 bits (NF4): adapter qlora");
+  }
   p.max_tokens = max_row_tokens(*in.frontmatter, *in.model);
   p.reasons.push_back(
       std::string("precision ") + dtype_name(p.dtype) +
@@ -171,7 +188,7 @@ TrainingPlan make_plan(const PlanInput& in) {
 
   // Memory: what does not depend on the batch, then as many tokens at once as fit, 4,096 at most.
   const ModelConfig& m = *in.model;
-  const auto weights = static_cast<uint64_t>(m.num_parameters()) * dtype_size(p.dtype);
+  const uint64_t weights = base_bytes(m, p.dtype, p.base_format);
   const auto lora_elements =
       static_cast<uint64_t>(p.rank * m.num_layers *
                             (5 * m.hidden_size + 2 * m.head_dim * (m.num_heads + m.num_kv_heads) +
@@ -212,6 +229,7 @@ TrainingPlan make_plan(const PlanInput& in) {
 Json plan_json(const TrainingPlan& p) {
   Json json = Json::object();
   json.set("alpha", p.alpha);
+  json.set("base_weights", p.base_format.linear ? "nf4" : "full");
   json.set("dropout", p.dropout);
   json.set("est_peak_gb", static_cast<double>(p.predicted_peak_bytes) / 1e9);
   json.set("est_seconds", p.predicted_seconds);

@@ -43,6 +43,7 @@ struct TrainingPlan {
   double dropout = 0;
   int64_t rank = 8;
   int64_t alpha = 16;
+  BaseFormat base_format;                   // how the frozen weights are held
   std::vector<std::string> target_modules;  // empty: all linear layers
   int64_t max_tokens = 0;                   // of a row
   int64_t micro_batch_tokens = 0;
@@ -66,7 +67,7 @@ int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model)
 // cannot run here: fp16, bf16 without its products.
 DType choose_dtype(const Frontmatter& frontmatter, bool machine_has_bf16);
 
-// Throws Error(kTrain) for settings that this version cannot train (qlora, dora, named adapters,
+// Throws Error(kTrain) for settings that this version cannot train (dora, named adapters,
 // optimizers other than AdamW), at the key's name.
 void check_supported(const Frontmatter& frontmatter);
 

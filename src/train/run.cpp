@@ -174,7 +174,7 @@ Json run_json(const TrainResult& r, const Prepared& p, const std::string& starte
   json.set("run_id", r.run_id);
   json.set("started_at", started);
   json.set("steps", r.loop.steps);
-  json.set("use_qlora", false);
+  json.set("use_qlora", r.plan.base_format.linear.has_value());
   return json;
 }
 
@@ -304,7 +304,8 @@ TrainResult train_document(const TrainRequest& request, const TrainEvents& event
   // Told only now: a run that may not start shows no plan.
   if (events.on_plan) events.on_plan(result.plan);
 
-  const auto decoder = Decoder::load(p.base.folder, result.plan.dtype);
+  const auto decoder =
+      Decoder::load(p.base.folder, result.plan.dtype, result.plan.base_format, device);
   LoraOptions options;
   options.rank = result.plan.rank;
   options.alpha = static_cast<double>(result.plan.alpha);
