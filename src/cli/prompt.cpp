@@ -9,6 +9,9 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/console.h"
@@ -34,9 +37,23 @@ struct PromptOptions {
   double top_p = 1.0;
   int64_t top_k = 0;
   uint64_t seed = 0;
+  std::string weights = "auto";
   bool base_only = false;
   bool json = false;
 };
+
+constexpr std::pair<std::string_view, BaseWeights> kWeightForms[] = {
+    {"auto", BaseWeights::kAsTrained},
+    {"full", BaseWeights::kFull},
+    {"int8", BaseWeights::kInt8},
+    {"nf4", BaseWeights::kNF4}};
+
+BaseWeights weights_of(std::string_view name) {
+  for (const auto& [known, weights] : kWeightForms) {
+    if (name == known) return weights;
+  }
+  return BaseWeights::kAsTrained;
+}
 
 std::string read_standard_input() {
   std::string text;
@@ -98,7 +115,7 @@ int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
   const Base base{base_key, locate_base(base_key, base_search()), {}};
   if (trained) require_trained_base(*trained, base.folder);
   Device device(globals.num_threads);
-  const auto session = Session::open(base, adapter, device);
+  const auto session = Session::open(base, adapter, device, weights_of(options.weights));
   AnswerOptions answer_options;
   answer_options.max_tokens = options.max_tokens;
   answer_options.sampling.temperature = options.temperature;
@@ -154,6 +171,14 @@ Action add_prompt(CLI::App& app, const GlobalOptions& globals) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of the sampling")->capture_default_str();
+  std::vector<std::string> weights;
+  for (const auto& [name, form] : kWeightForms) weights.emplace_back(name);
+  command
+      ->add_option(
+          "--weights", options->weights,
+          "How the base is held: full, int8 (8 bits), nf4 (4 bits), or as it was trained on")
+      ->check(CLI::IsMember(weights))
+      ->capture_default_str();
   command->add_flag("--base-only", options->base_only, "Ask the base without the adapter");
   command->add_flag("--json", options->json, "Print answer and counts as JSON");
   return [options, query, &globals] {

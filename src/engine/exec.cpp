@@ -103,6 +103,15 @@ void Exec::run_forward(const Batch& batch) {
   while (next < graph_.ops().size()) graph_.ops()[next++]->forward(*this);
 }
 
+std::byte* Exec::shared() {
+  if (shared_ == nullptr) {
+    const size_t bytes = graph_.shared_bytes();
+    shared_ = allocate_aligned(bytes);
+    shared_bytes_ = bytes;
+  }
+  return shared_.get();
+}
+
 void Exec::backward() {
   check(graph_.training() && batch_ != nullptr, "backward: no training graph or no forward pass");
   // The residual stream's gradient, one buffer for all residual values, is accumulated from zero.

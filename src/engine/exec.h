@@ -118,6 +118,10 @@ class Exec {
     return memory_->scratch() + static_cast<size_t>(worker) * scratch_stride_;
   }
 
+  // Memory that the running op's workers share, Graph::shared_bytes() long; taken at the first
+  // call, since a pass of a few tokens needs none. Only for the calling thread.
+  std::byte* shared();
+
   // Runs body(task, worker) for each task on the workers.
   void run(int64_t num_tasks, const std::function<void(int64_t, int)>& body) {
     device_.pool().run(num_tasks, body);
@@ -136,10 +140,10 @@ class Exec {
   // Where layers below everything that trains may be skipped; may be null.
   FrozenLines* frozen_lines = nullptr;
 
-  // Bytes that a pass over so many tokens needs, on so many workers.
+  // Bytes that a pass over so many tokens needs, on so many workers; without shared().
   static size_t arena_bytes(const Graph& graph, int64_t tokens);
   static size_t scratch_bytes(const Graph& graph, int64_t tokens, int num_threads);
-  size_t held_bytes() const { return memory_->held_bytes(); }
+  size_t held_bytes() const { return memory_->held_bytes() + shared_bytes_; }
 
  private:
   void run_forward(const Batch& batch);
@@ -156,6 +160,8 @@ class Exec {
   std::vector<uint64_t> token_keys_;
   std::shared_ptr<PassMemory> memory_;
   size_t scratch_stride_ = 0;
+  std::shared_ptr<std::byte> shared_;
+  size_t shared_bytes_ = 0;
 };
 
 }  // namespace dlm

@@ -144,4 +144,10 @@ size_t Graph::scratch_bytes_per_worker(int64_t tokens) const {
   return most;
 }
 
+size_t Graph::shared_bytes() const {
+  size_t most = 0;
+  for (const auto& op : ops_) most = std::max(most, op->shared_bytes());
+  return most;
+}
+
 }  // namespace dlm

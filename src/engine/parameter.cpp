@@ -2,9 +2,20 @@
 
 #include <cstring>
 
+#include "support/error.h"
+
 namespace dlm {
 
+void Parameter::quantize(const Tensor& stored, QuantFormat format, const Kernels& kernels,
+                         ThreadPool& pool) {
+  check(!trains, "quantize: the weight trains");
+  check(stored.shape() == value.shape(), "quantize: not the weights of this parameter");
+  quantized = QuantizedMatrix::quantize(stored, format, name, kernels, pool);
+  value = Tensor::shape_only(value.shape(), value.dtype());
+}
+
 void Parameter::make_trainable() {
+  check(quantized == nullptr, "a quantized weight cannot train");
   trains = true;
   if (grad.empty()) grad = Tensor::zeros(value.shape(), DType::kF32);
   if (value.dtype() == DType::kF32) {

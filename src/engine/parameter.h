@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "engine/quantized.h"
 #include "engine/tensor.h"
 
 namespace dlm {
@@ -13,6 +15,9 @@ struct Parameter {
   // What operations multiply by: bf16 or f32. For a frozen weight this may be a view of a mapped
   // file.
   Tensor value;
+  // When set, the weight is frozen and held in this form; `value` then keeps shape and computing
+  // type, and no data.
+  std::shared_ptr<const QuantizedMatrix> quantized;
   // f32, only when the parameter trains: the optimizer's copy and the accumulated gradient. When
   // `value` is f32 and trains, `master` is empty and `value` itself is updated.
   Tensor master;
@@ -21,6 +26,10 @@ struct Parameter {
   // Counts the changes of the elements: what is derived from them (the row norms of DoRA) is
   // computed again when it has moved on. Whoever writes elements other than AdamW raises it.
   uint64_t version = 0;
+
+  // Replaces the value by its quantized form, made from `stored` (the value itself, or the same
+  // weights in the type of their file). Throws Error(kBase) when a weight is not finite.
+  void quantize(const Tensor& stored, QuantFormat format, const Kernels& kernels, ThreadPool& pool);
 
   // Allocates the gradient (and the master copy of a bf16 value) of a parameter that is to train.
   void make_trainable();

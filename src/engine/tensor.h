@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dlm {
@@ -35,6 +36,11 @@ class Tensor {
   // A shape whose elements all read as zero and take address space, but no memory. Throws
   // Error(kTrain) when there is none.
   static Tensor placeholder(std::vector<int64_t> shape, DType dtype);
+
+  // No data: stands for a matrix that is held in another form.
+  static Tensor shape_only(std::vector<int64_t> shape, DType dtype) {
+    return view(std::move(shape), dtype, nullptr, nullptr);
+  }
 
   bool empty() const { return data_ == nullptr; }
   DType dtype() const { return dtype_; }

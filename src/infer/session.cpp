@@ -16,10 +16,50 @@ void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const 
               "tokenizer.json and the weights do not belong together", {folder.string(), 0, 0});
 }
 
-std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter, Device& device) {
+bool was_trained_on_4_bits(const fs::path& adapter) {
+  const auto read = [&](const char* name) -> std::optional<Json> {
+    try {
+      return parse_json(read_file(adapter / name));
+    } catch (const Error&) {
+      return std::nullopt;  // adapters of other programs have no such file
+    }
+  };
+  if (const auto run = read("training_run.json"); run && run->is_object()) {
+    const Json* flag = run->find("use_qlora");
+    if (flag != nullptr && flag->is_bool()) return flag->as_bool();
+  }
+  const auto versions = read("pinned_versions.json");
+  if (!versions || !versions->is_object()) return false;
+  const Json* quantizer = versions->find("bitsandbytes");
+  return quantizer != nullptr && quantizer->is_string() && !quantizer->as_string().empty();
+}
+
+namespace {
+
+BaseFormat format_of(BaseWeights weights, const fs::path& adapter) {
+  switch (weights) {
+    case BaseWeights::kAsTrained:
+      return !adapter.empty() && was_trained_on_4_bits(adapter) ? BaseFormat::qlora()
+                                                                : BaseFormat{};
+    case BaseWeights::kFull:
+      return {};
+    case BaseWeights::kInt8:
+      return BaseFormat::int8();
+    case BaseWeights::kNF4:
+      return BaseFormat::nf4();
+  }
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter, Device& device,
+                                       BaseWeights weights) {
   std::unique_ptr<Session> session(new Session(device));
   session->format_ = std::make_unique<ChatFormat>(ChatFormat::load(base.folder));
-  session->decoder_ = Decoder::load(base.folder, device.preferred_dtype());
+  session->base_format_ = format_of(weights, adapter);
+  session->decoder_ =
+      Decoder::load(base.folder, device.preferred_dtype(), session->base_format_, device);
   check_vocabulary(*session->format_, session->decoder_->config(), base.folder);
   if (!adapter.empty()) session->adapter_ = LoraAdapter::load(adapter, *session->decoder_);
   return session;

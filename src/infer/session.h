@@ -14,6 +14,19 @@
 
 namespace dlm {
 
+// How the frozen weights are held while answering.
+enum class BaseWeights : uint8_t {
+  kAsTrained,  // in 4 bits for an adapter that was trained on 4 bits, else full
+  kFull,       // in the computing type
+  kInt8,
+  kNF4,  // layers in 4 bits, the head in 8
+};
+
+// Whether the adapter in that folder was trained on a base in 4 bits: `use_qlora` of its
+// training_run.json; where that is missing or broken, whether its pinned_versions.json names
+// bitsandbytes, which other programs quantize with.
+bool was_trained_on_4_bits(const fs::path& adapter);
+
 struct AnswerOptions {
   int64_t max_tokens = 256;
   SamplingOptions sampling;
@@ -33,7 +46,8 @@ void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const 
 class Session {
  public:
   // `adapter` may be empty: the base alone. Throws Error(kBase) or Error(kInference).
-  static std::unique_ptr<Session> open(const Base& base, const fs::path& adapter, Device& device);
+  static std::unique_ptr<Session> open(const Base& base, const fs::path& adapter, Device& device,
+                                       BaseWeights weights = BaseWeights::kAsTrained);
 
   // Answers one question; `on_text` gets the answer in pieces of whole characters as they come.
   // Throws Error(kInference) when the question leaves no room for an answer.
@@ -43,11 +57,13 @@ class Session {
   const ModelConfig& config() const { return decoder_->config(); }
   const ChatFormat& format() const { return *format_; }
   DType dtype() const { return decoder_->dtype(); }
+  const BaseFormat& base_format() const { return base_format_; }
 
  private:
   explicit Session(Device& device) : device_(device) {}
 
   Device& device_;
+  BaseFormat base_format_;
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<LoraAdapter> adapter_;
   std::unique_ptr<ChatFormat> format_;

@@ -66,7 +66,8 @@ std::vector<NamedSlot> slots(const ModelConfig& c, Parameter& embed,
   return all;
 }
 
-Tensor load_tensor(const SafetensorsSet& set, const NamedSlot& slot, DType want,
+// In type `want`, or in the file's own.
+Tensor load_tensor(const SafetensorsSet& set, const NamedSlot& slot, std::optional<DType> type,
                    const std::string& folder) {
   const SafetensorsTensor* found = set.find(slot.name);
   if (found == nullptr) {
@@ -93,6 +94,7 @@ Tensor load_tensor(const SafetensorsSet& set, const NamedSlot& slot, DType want,
   }
   const Tensor view =
       Tensor::view(found->shape, stored, found->bytes.data(), set.file_of(slot.name));
+  const DType want = type.value_or(stored);
   const auto address = reinterpret_cast<uintptr_t>(found->bytes.data());
   if (stored == want && slot.is_matrix && address % dtype_size(stored) == 0) return view;
   if (address % dtype_size(stored) == 0) return view.cast(want);
@@ -101,9 +103,28 @@ Tensor load_tensor(const SafetensorsSet& set, const NamedSlot& slot, DType want,
   return stored == want ? aligned : aligned.cast(want);
 }
 
+// The format that a matrix is held in; none: the computing type.
+std::optional<QuantFormat> format_of(const NamedSlot& slot, const BaseFormat& format,
+                                     const Parameter& embedding, const Parameter& head) {
+  if (!slot.is_matrix) return std::nullopt;
+  if (slot.parameter == &head) return format.head;
+  if (slot.parameter == &embedding) return std::nullopt;
+  return format.linear;
+}
+
 }  // namespace
 
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype) {
+  return load(folder, dtype, {}, nullptr);
+}
+
+std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
+                                       const BaseFormat& format, Device& device) {
+  return load(folder, dtype, format, &device);
+}
+
+std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
+                                       const BaseFormat& format, Device* device) {
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = load_model_config(folder);
   decoder->dtype_ = dtype;
@@ -112,10 +133,25 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype) {
   for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
                                      decoder->final_norm_, decoder->head_)) {
     slot.parameter->name = slot.name;
+    if (const auto quantized = format_of(slot, format, decoder->embed_, decoder->head())) {
+      slot.parameter->value = Tensor::shape_only(slot.shape, dtype);
+      slot.parameter->quantize(load_tensor(set, slot, std::nullopt, folder.string()), *quantized,
+                               device->kernels(), device->pool());
+      set.file_of(slot.name)->release(set.at(slot.name).bytes);
+      continue;
+    }
     slot.parameter->value =
         load_tensor(set, slot, slot.is_matrix ? dtype : DType::kF32, folder.string());
   }
   return decoder;
+}
+
+void Decoder::quantize(const BaseFormat& format, Device& device) {
+  for (const NamedSlot& slot : slots(config_, embed_, layers_, final_norm_, head_)) {
+    const auto quantized = format_of(slot, format, embed_, head());
+    if (!quantized || slot.parameter->quantized != nullptr) continue;
+    slot.parameter->quantize(slot.parameter->value, *quantized, device.kernels(), device.pool());
+  }
 }
 
 std::unique_ptr<Decoder> Decoder::random(const ModelConfig& config, DType dtype, uint64_t seed) {
@@ -208,6 +244,7 @@ size_t Decoder::owned_bytes() {
   size_t bytes = 0;
   for (const Parameter* p : parameters()) {
     bytes += p->value.owned_bytes() + p->grad.owned_bytes() + p->master.owned_bytes();
+    if (p->quantized != nullptr) bytes += p->quantized->size_bytes();
   }
   return bytes;
 }
@@ -215,7 +252,7 @@ size_t Decoder::owned_bytes() {
 size_t Decoder::mapped_bytes() {
   size_t bytes = 0;
   for (const Parameter* p : parameters()) {
-    if (p->value.owned_bytes() == 0) bytes += p->value.size_bytes();
+    if (p->value.owned_bytes() == 0 && !p->value.empty()) bytes += p->value.size_bytes();
   }
   return bytes;
 }
@@ -226,6 +263,7 @@ void Decoder::save(const fs::path& folder) {
   const std::vector<Parameter*> all = parameters();
   converted.reserve(all.size());
   for (const Parameter* p : all) {
+    check(p->quantized == nullptr, "save: a weight is quantized");
     converted.push_back(p->value.dtype() == DType::kBF16 ? p->value : p->value.cast(DType::kBF16));
     const Tensor& t = converted.back();
     views.push_back(

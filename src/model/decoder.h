@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,11 +26,29 @@ struct DecoderLayer {
   Parameter q_bias, k_bias, v_bias, o_bias, gate_bias, up_bias, down_bias;
 };
 
+// How a frozen base is held in memory: in the computing type, or quantized. Norms and biases are
+// never quantized.
+struct BaseFormat {
+  std::optional<QuantFormat> linear;  // the layers that can carry an adapter
+  std::optional<QuantFormat> head;    // the head, and the embedding where they are one
+
+  // What `adapter: qlora` trains on: the paper leaves embedding and head alone.
+  static BaseFormat qlora() { return {QuantFormat::kNF4, std::nullopt}; }
+  // What reads the fewest bytes a token at that precision. A head in 4 bits costs more accuracy
+  // than the layers do.
+  static BaseFormat int8() { return {QuantFormat::kInt8, QuantFormat::kInt8}; }
+  static BaseFormat nf4() { return {QuantFormat::kNF4, QuantFormat::kInt8}; }
+};
+
 class Decoder {
  public:
   // Maps `folder`/model.safetensors (or its shards). Weights whose type is not `dtype` are
   // converted once. Throws Error(kBase) naming the tensor for missing ones and wrong shapes.
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype);
+  // The same, quantized tensor by tensor from the file's own type; the file's pages do not stay in
+  // memory. A decoder with a quantized head generates, but gives no loss.
+  static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
+                                       const BaseFormat& format, Device& device);
   // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided
   // by sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
   static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
@@ -38,6 +57,9 @@ class Decoder {
   static std::unique_ptr<Decoder> tiled(const ModelConfig& config, DType dtype);
   // Shapes alone: every weight reads as zero and takes no memory. For plans.
   static std::unique_ptr<Decoder> shapes(const ModelConfig& config, DType dtype);
+
+  // Quantizes what is not yet; adapters and graphs are made afterwards.
+  void quantize(const BaseFormat& format, Device& device);
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
@@ -52,7 +74,8 @@ class Decoder {
   std::vector<DecoderLayer>& layers() { return layers_; }
   Parameter& final_norm() { return final_norm_; }
 
-  // Memory that this process allocated for weights, without what is mapped from files.
+  // Memory that this process allocated for weights, quantized ones included, without what is mapped
+  // from files.
   size_t owned_bytes();
   size_t mapped_bytes();
 
@@ -61,6 +84,8 @@ class Decoder {
 
  private:
   Decoder() = default;
+  static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
+                                       const BaseFormat& format, Device* device);
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/few_tokens.h"
 #include "engine/random.h"
 #include "support/error.h"
 
@@ -43,29 +44,27 @@ std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   exec_.forward(batch_);
   length_ += count;
 
-  // Logits of the last token: the head is read once, so plain dot products on all workers.
-  const Tensor& head = head_.value;
-  const int64_t hidden = head.dim(1);
-  const int64_t vocab = head.dim(0);
-  constexpr int64_t kRows = 256;
-  const int64_t tasks = (vocab + kRows - 1) / kRows;
-  const auto project = [&]<class T>(T*) {
-    std::vector<float> line(static_cast<size_t>(hidden));
-    exec_.rows<T>().to_f32(exec_.data<T>(graph_->final) + (count - 1) * hidden, hidden,
-                           line.data());
-    device_.pool().run(tasks, [&](int64_t task, int) {
-      const int64_t first = task * kRows;
-      exec_.rows<T>().rank_project(static_cast<const T*>(head.data()) + first * hidden,
-                                   std::min(kRows, vocab - first), hidden, hidden, line.data(),
-                                   hidden, 1, 1.0f, logits_.data() + first);
-    });
-  };
   if (decoder_.dtype() == DType::kBF16) {
-    project(static_cast<BF16*>(nullptr));
+    project_last<BF16>();
   } else {
-    project(static_cast<float*>(nullptr));
+    project_last<float>();
   }
   return logits_;
+}
+
+template <class T>
+void Generator::project_last() {
+  constexpr int64_t kRows = 128;
+  const Parameter& head = decoder_.head();
+  const int64_t vocab = head.value.dim(0);
+  const int64_t hidden = head.value.dim(1);
+  const FewTokens<T> line(exec_.rows<T>(),
+                          exec_.data<T>(graph_->final) + (exec_.tokens() - 1) * hidden, 1, hidden);
+  device_.pool().run((vocab + kRows - 1) / kRows, [&](int64_t task, int) {
+    const int64_t first = task * kRows;
+    const int64_t count = std::min(kRows, vocab - first);
+    line.multiply(device_.kernels(), head, first, count, logits_.data() + first, vocab);
+  });
 }
 
 int32_t argmax(std::span<const float> logits) {

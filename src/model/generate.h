@@ -28,6 +28,9 @@ class Generator {
 
  private:
   std::span<const float> run(std::span<const int32_t> tokens);
+  // logits_ of the last token of the pass just made.
+  template <class T>
+  void project_last();
 
   Decoder& decoder_;
   Parameter& head_;

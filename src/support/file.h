@@ -89,6 +89,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Says that `part` of the bytes will hardly be read again: its pages stop counting as this
+  // process's memory. They stay readable.
+  void release(std::span<const std::byte> part) const;
 
  private:
   MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}

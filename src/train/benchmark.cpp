@@ -1,14 +1,16 @@
 #include "train/benchmark.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <functional>
 
 #include "engine/adamw.h"
 #include "engine/cpu/gemm.h"
 #include "model/decoder.h"
-#include "model/generate.h"
 #include "support/error.h"
 #include "train/gemm_roof.h"
 #include "train/machine.h"
@@ -22,6 +24,15 @@ double seconds_of(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Starts the count of peak_resident_bytes() over; false when the system does not allow it.
+bool reset_peak_rss() {
+  malloc_trim(0);
+  std::FILE* file = std::fopen("/proc/self/clear_refs", "w");
+  if (file == nullptr) return false;
+  const bool written = std::fputs("5", file) >= 0;
+  return std::fclose(file) == 0 && written;
 }
 
 // Rows of tokens that walk through the vocabulary, each labelled with the next.
@@ -71,63 +82,24 @@ class Step {
   AdamW optimizer_;
 };
 
-Spread measure_decode(Decoder& decoder, LoraAdapter& adapter, Device& device,
-                      const BenchmarkOptions& options, int64_t prompt_tokens) {
-  Generator generator(decoder, &adapter, device, prompt_tokens + options.decode_tokens);
-  std::vector<int32_t> prompt;
-  for (int64_t i = 0; i < prompt_tokens; ++i) {
-    prompt.push_back(static_cast<int32_t>(i % decoder.config().vocab_size));
+void measure_qlora(const ModelConfig& shapes, Device& device, const BenchmarkOptions& options,
+                   BenchmarkResult& result) {
+  const auto decoder = Decoder::tiled(shapes, device.preferred_dtype());
+  decoder->quantize(BaseFormat::qlora(), device);
+  const bool is_reset = reset_peak_rss();
+  LoraOptions lora;
+  lora.rank = options.rank;
+  const auto adapter = LoraAdapter::create(*decoder, lora, 1);
+  adapter->set_trainable();
+  Step step(*decoder, *adapter, device, options.rows,
+            std::min(options.row_tokens, shapes.max_positions));
+  step.run();
+  std::vector<double> speeds;
+  for (int64_t i = 0; i < options.pairs; ++i) {
+    speeds.push_back(static_cast<double>(result.tokens_per_step) / step.run());
   }
-  std::vector<double> rates;
-  for (int64_t i = 0; i < options.decode_runs; ++i) {
-    std::span<const float> logits = generator.prefill(prompt);
-    const double seconds = seconds_of([&] {
-      for (int64_t t = 0; t < options.decode_tokens; ++t) logits = generator.step(argmax(logits));
-    });
-    rates.push_back(static_cast<double>(options.decode_tokens) / seconds);
-  }
-  return spread_of(std::move(rates));
-}
-
-// Wrapping sum of 64-bit words, eight at a time, so that nothing but the reading takes time.
-uint64_t sum_words(const uint64_t* words, int64_t count) {
-  uint64_t lanes[8] = {};
-  for (int64_t i = 0; i + 8 <= count; i += 8) {
-    for (int64_t l = 0; l < 8; ++l) lanes[l] += words[i + l];
-  }
-  uint64_t total = 0;
-  for (const uint64_t lane : lanes) total += lane;
-  return total;
-}
-
-Spread measure_read_bandwidth(Device& device, uint64_t size_bytes) {
-  if (size_bytes == 0) {
-    const bool is_roomy = available_memory_bytes() > (uint64_t{3} << 30);
-    size_bytes = uint64_t{1} << (is_roomy ? 30 : 29);
-  }
-  constexpr int64_t kPieceWords = (int64_t{1} << 20) / 8;
-  const int64_t pieces = std::max<int64_t>(1, static_cast<int64_t>(size_bytes) / (kPieceWords * 8));
-  const auto memory = allocate_aligned(static_cast<size_t>(pieces * kPieceWords * 8));
-  auto* words = reinterpret_cast<uint64_t*>(memory.get());
-  std::vector<uint64_t> sums(static_cast<size_t>(pieces));
-  device.pool().run(pieces, [&](int64_t piece, int) {
-    std::fill_n(words + piece * kPieceWords, kPieceWords, static_cast<uint64_t>(piece) + 1);
-  });
-  std::vector<double> rates;
-  for (int round = 0; round < 5; ++round) {
-    const double seconds = seconds_of([&] {
-      device.pool().run(pieces, [&](int64_t piece, int) {
-        sums[static_cast<size_t>(piece)] = sum_words(words + piece * kPieceWords, kPieceWords);
-      });
-    });
-    rates.push_back(static_cast<double>(pieces * kPieceWords * 8) / seconds / 1e9);
-  }
-  for (int64_t piece = 0; piece < pieces; ++piece) {
-    check(sums[static_cast<size_t>(piece)] ==
-              static_cast<uint64_t>(kPieceWords) * (static_cast<uint64_t>(piece) + 1),
-          "benchmark: memory read back wrong");
-  }
-  return spread_of(std::move(rates));
+  result.qlora_tokens_per_s = spread_of(std::move(speeds));
+  if (is_reset) result.qlora_peak_rss_mb = static_cast<double>(peak_resident_bytes()) / 1048576.0;
 }
 
 // What the plan of a run expects of such a step.
@@ -157,15 +129,6 @@ void check_memory(const ModelConfig& shapes, DType dtype) {
 }
 
 }  // namespace
-
-Spread spread_of(std::vector<double> values) {
-  check(!values.empty(), "spread: no values");
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  const double median =
-      values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-  return {median, values.front(), values.back()};
-}
 
 StepFlops step_flops(const ModelConfig& c, int64_t rows, int64_t row_tokens, int64_t rank) {
   const auto d = [](int64_t x) { return static_cast<double>(x); };
@@ -216,7 +179,7 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
   result.predicted_rss_mb = static_cast<double>(predicted_bytes(shapes, dtype, lora, result.threads,
                                                                 tokens, row_tokens)) /
                             1048576.0;
-  const auto decoder = Decoder::tiled(shapes, dtype);
+  auto decoder = Decoder::tiled(shapes, dtype);
   const auto adapter = LoraAdapter::create(*decoder, lora, 1);
   adapter->set_trainable();
   {
@@ -249,8 +212,25 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
                                       (result.gemm_roof_gflops.median * 1e9);
   const int64_t prompt =
       std::clamp<int64_t>(shapes.max_positions - options.decode_tokens, 1, options.prompt_tokens);
-  result.decode_tokens_per_s = measure_decode(*decoder, *adapter, device, options, prompt);
-  result.read_bandwidth_gbs = measure_read_bandwidth(device, options.read_bytes);
+  const DecodeOptions decode{prompt, options.decode_tokens, options.decode_runs};
+  {
+    ReadBandwidth bandwidth(device, options.read_bytes);
+    std::vector<double> readings;
+    for (int round = 0; round < 5; ++round) readings.push_back(bandwidth.run() / 1e9);
+    result.read_bandwidth_gbs = spread_of(std::move(readings));
+    result.decoding.push_back(
+        measure_decoding(result.dtype, *decoder, *adapter, device, bandwidth, decode));
+    result.decode_tokens_per_s = result.decoding[0].tokens_per_s;
+    for (const auto& [name, format] :
+         {std::pair{"int8", BaseFormat::int8()}, std::pair{"nf4", BaseFormat::nf4()}}) {
+      const auto quantized = Decoder::tiled(shapes, dtype);
+      quantized->quantize(format, device);
+      result.decoding.push_back(
+          measure_decoding(name, *quantized, *adapter, device, bandwidth, decode));
+    }
+  }
+  decoder.reset();
+  measure_qlora(shapes, device, options, result);
   return result;
 }
 

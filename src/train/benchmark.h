@@ -9,6 +9,8 @@
 #include "engine/exec.h"
 #include "model/config.h"
 #include "support/json.h"
+#include "train/decode_benchmark.h"
+#include "train/spread.h"
 
 namespace dlm {
 
@@ -24,14 +26,6 @@ struct BenchmarkOptions {
   uint64_t read_bytes = 0;  // size of the buffer read for the bandwidth; 0: 1 GiB, or 512 MiB when
                             // memory is short
 };
-
-// The median of several measurements, with the smallest and the largest.
-struct Spread {
-  double median = 0;
-  double min = 0;
-  double max = 0;
-};
-Spread spread_of(std::vector<double> values);
 
 // Operations of one training step that cannot be left out, a multiply-add counted as two. Computing
 // something twice adds nothing.
@@ -60,6 +54,12 @@ struct BenchmarkResult {
   double predicted_rss_mb = 0;  // the same, from the memory plan
   Spread decode_tokens_per_s;   // greedy, with the adapter
   Spread read_bandwidth_gbs;    // all threads reading memory
+  // Generation with the weights in the computing type, in 8 bits and in 4.
+  std::vector<DecodeResult> decoding;
+  // The training step on a base in 4 bits (adapter: qlora), and the most memory that the process
+  // held during it; 0 where the system does not let that be measured anew.
+  Spread qlora_tokens_per_s;
+  double qlora_peak_rss_mb = 0;
 };
 
 // Takes some seconds for 100M weights, some minutes for 3B. Throws Error(kTrain) when memory is

@@ -49,6 +49,18 @@ bool visit_choices(int64_t most, int64_t least,
   }
 }
 
+// Frozen weights with quantized layers, and the buffer that the largest group of them is decoded
+// into.
+uint64_t quantized_base_bytes(const ModelConfig& m, DType dtype, QuantFormat format) {
+  const auto type = static_cast<int64_t>(dtype_size(dtype));
+  const int64_t linear = m.num_linear_weights();
+  const int64_t group = m.hidden_size * std::max(2 * m.intermediate_size,
+                                                 m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+  const double bits = format == QuantFormat::kNF4 ? 4.13 : 8.5;
+  return static_cast<uint64_t>(static_cast<double>(linear) * bits / 8) +
+         static_cast<uint64_t>((m.num_parameters() - linear + group) * type);
+}
+
 }  // namespace
 
 struct MemoryModel::State {
@@ -68,6 +80,9 @@ struct MemoryModel::State {
 
   uint64_t weight_bytes() const {
     const ModelConfig& m = *input.model;
+    if (input.base_format.linear) {
+      return quantized_base_bytes(m, input.dtype, *input.base_format.linear);
+    }
     const auto parameters = static_cast<uint64_t>(m.num_parameters());
     const uint64_t all = parameters * dtype_size(input.dtype);
     const uint64_t file = input.weight_file_bytes > 0 ? input.weight_file_bytes : parameters * 2;

@@ -8,6 +8,7 @@
 
 #include "engine/recompute.h"
 #include "model/config.h"
+#include "model/decoder.h"
 #include "model/lora.h"
 
 namespace dlm {
@@ -30,6 +31,7 @@ struct MemoryInput {
   const ModelConfig* model = nullptr;
   DType dtype = DType::kF32;
   LoraOptions lora;
+  BaseFormat base_format;
   int num_threads = 1;
   uint64_t program_bytes = 0;      // resident now
   uint64_t weight_file_bytes = 0;  // 0: as bf16

@@ -44,6 +44,7 @@ MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t ste
   m.model = in.model;
   m.dtype = p.dtype;
   m.lora = lora_options(p);
+  m.base_format = p.base_format;
   m.num_threads = in.num_threads;
   m.program_bytes = in.program_bytes;
   m.weight_file_bytes = in.weight_file_bytes;
@@ -59,6 +60,10 @@ MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t ste
 }
 
 }  // namespace
+
+BaseFormat base_format_of(AdapterKind kind) {
+  return kind == AdapterKind::kQlora ? BaseFormat::qlora() : BaseFormat{};
+}
 
 LoraOptions lora_options(const TrainingPlan& plan) {
   LoraOptions options;
@@ -109,11 +114,6 @@ void check_supported(const Frontmatter& f) {
   if (t.adapters)
     refuse("training.adapters: named adapters are not trained by this version",
            "write the flat keys of training instead");
-  if (t.adapter.kind == AdapterKind::kQlora) {
-    refuse(std::string("training.adapter: ") + word_of(kAdapterKindWords, t.adapter.kind) +
-               " is not trained by this version",
-           "write adapter: lora");
-  }
   if (t.adapter.target_modules && !t.adapter.target_modules->empty() &&
       std::all_of(t.adapter.target_modules->begin(), t.adapter.target_modules->end(),
                   is_trained_whole)) {
@@ -150,6 +150,10 @@ TrainingPlan make_plan(const PlanInput& in) {
   std::sort(p.modules_to_save.begin(), p.modules_to_save.end());
   const auto repeated = std::unique(p.modules_to_save.begin(), p.modules_to_save.end());
   p.modules_to_save.erase(repeated, p.modules_to_save.end());
+  p.base_format = base_format_of(p.adapter);
+  if (p.adapter == AdapterKind::kQlora) {
+    p.reasons.push_back("frozen layers in 4 bits (NF4): adapter qlora");
+  }
   p.max_tokens = max_row_tokens(*in.frontmatter, *in.model);
   p.reasons.push_back(
       std::string("precision ") + dtype_name(p.dtype) +
@@ -234,6 +238,7 @@ Json plan_json(const TrainingPlan& p) {
   Json json = Json::object();
   json.set("adapter", word_of(kAdapterKindWords, p.adapter));
   json.set("alpha", p.alpha);
+  json.set("base_weights", p.base_format.linear ? "nf4" : "full");
   json.set("dropout", p.dropout);
   json.set("est_peak_gb", static_cast<double>(p.predicted_peak_bytes) / 1e9);
   json.set("est_seconds", p.predicted_seconds);

@@ -49,6 +49,7 @@ struct TrainingPlan {
   AdapterKind adapter = AdapterKind::kLora;
   int64_t rank = 8;
   int64_t alpha = 16;
+  BaseFormat base_format;                    // how the frozen weights are held
   std::vector<std::string> target_modules;   // empty: all linear layers
   std::vector<std::string> modules_to_save;  // embed_tokens, lm_head: trained whole
   int64_t max_tokens = 0;                    // of a row
@@ -75,9 +76,12 @@ int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model)
 // cannot run here: fp16, bf16 without its products.
 DType choose_dtype(const Frontmatter& frontmatter, bool machine_has_bf16);
 
-// Throws Error(kTrain) for settings that this version cannot train (qlora, named adapters,
+// Throws Error(kTrain) for settings that this version cannot train (named adapters,
 // optimizers other than AdamW), at the key's name.
 void check_supported(const Frontmatter& frontmatter);
+
+// How the frozen weights are held for an adapter of that kind.
+BaseFormat base_format_of(AdapterKind kind);
 
 // The adapter that a plan trains; the names of the base are left open.
 LoraOptions lora_options(const TrainingPlan& plan);

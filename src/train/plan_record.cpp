@@ -104,6 +104,7 @@ void apply_plan_record(const Json& record, TrainingPlan& p) {
   p.seed = count("seed", 0);
   p.steps = count("steps", 1);
   p.adapter = adapter_kind_of(record.at("adapter").as_string());
+  p.base_format = base_format_of(p.adapter);
   p.modules_to_save = words_of(record.at("modules_to_save"));
   p.target_modules = words_of(record.at("target_modules"));
   p.warmup_steps = count("warmup_steps", 0);

@@ -102,7 +102,7 @@ class Retraining {
   }
 
   void train(TrainingPlan plan) {
-    const auto decoder = Decoder::load(p_.base.folder, plan.dtype);
+    const auto decoder = Decoder::load(p_.base.folder, plan.dtype, plan.base_format, device_);
     const auto adapter =
         LoraAdapter::create(*decoder, lora_options(p_, plan), static_cast<uint64_t>(plan.seed));
     GeneralRows general;

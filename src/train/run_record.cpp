@@ -96,7 +96,7 @@ Json run_record_json(const RunRecord& r, Json plan) {
   json.set("steps", r.steps());
   json.set("summary_path", r.summary_path);
   json.set("tokenizer_sha256", r.inputs.tokenizer_sha256);
-  json.set("use_qlora", false);
+  json.set("use_qlora", r.parts.back().plan.at("adapter").as_string() == "qlora");
   return json;
 }
 

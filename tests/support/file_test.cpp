@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include <gtest/gtest.h>
 
@@ -137,6 +138,29 @@ TEST(File, MapsFilesAndKeepsTheBytesAfterRemoval) {
   ASSERT_EQ(file->bytes().size(), 6u);
   EXPECT_EQ(std::to_integer<char>(file->bytes()[0]), 'm');
   EXPECT_TRUE(MappedFile::open(folder / "empty")->bytes().empty());
+}
+
+int64_t resident_bytes() {
+  const std::string statm = read_file("/proc/self/statm");
+  return std::stoll(statm.substr(statm.find(' '))) * sysconf(_SC_PAGESIZE);
+}
+
+TEST(File, ReleasedBytesLeaveMemoryAndStayReadable) {
+  const TemporaryFolder folder;
+  std::string text(8 << 20, 'a');
+  for (size_t i = 0; i < text.size(); i += 1000) text[i] = static_cast<char>('a' + i % 26);
+  write_file_atomic(folder / "x", text);
+  const auto file = MappedFile::open(folder / "x");
+  const auto matches = [&] {
+    return std::memcmp(file->bytes().data(), text.data(), text.size()) == 0;
+  };
+  EXPECT_TRUE(matches());
+  const int64_t before = resident_bytes();
+  file->release(file->bytes().subspan(5));
+  EXPECT_LT(resident_bytes(), before - (7 << 20));
+  EXPECT_TRUE(matches());
+  file->release(file->bytes().subspan(100, 50));  // less than a page: nothing happens
+  EXPECT_TRUE(matches());
 }
 
 TEST(File, MakesAllMissingFoldersDurable) {

@@ -145,6 +145,33 @@ TEST_F(BenchmarkRun, EveryMeasurementIsPositiveAndInsideItsSpread) {
   EXPECT_EQ(r.roof_tile_tokens, 128);
 }
 
+// Rows of 32 fill half a block: 68 bytes a row in 8 bits; 33 in 4, and 8 more for each of the 14
+// layers' one group of scales. The adapter has 8,192 numbers.
+TEST_F(BenchmarkRun, CountsTheBytesThatATokenReads) {
+  const BenchmarkResult& r = result();
+  ASSERT_EQ(r.decoding.size(), 3u);
+  const double full = r.dtype == "bf16" ? 2 : 4;
+  EXPECT_EQ(r.decoding[0].weights, r.dtype);
+  EXPECT_EQ(r.decoding[0].bytes_per_token, full * (18432 + 3072) + 4 * 8192);
+  EXPECT_EQ(r.decoding[1].weights, "int8");
+  EXPECT_EQ(r.decoding[1].bytes_per_token, 68 * (512 + 96) + 4 * 8192);
+  EXPECT_EQ(r.decoding[2].weights, "nf4");
+  EXPECT_EQ(r.decoding[2].bytes_per_token, 33 * 512 + 14 * 8 + 68 * 96 + 4 * 8192);
+  EXPECT_EQ(r.decode_tokens_per_s.median, r.decoding[0].tokens_per_s.median);
+  for (const DecodeResult& d : r.decoding) {
+    for (const Spread& s : {d.tokens_per_s, d.share_of_bandwidth}) {
+      EXPECT_GT(s.min, 0);
+      EXPECT_LE(s.min, s.median);
+      EXPECT_LE(s.median, s.max);
+    }
+  }
+}
+
+TEST_F(BenchmarkRun, MeasuresTheStepOnABaseIn4Bits) {
+  EXPECT_GT(result().qlora_tokens_per_s.min, 0);
+  EXPECT_GE(result().qlora_peak_rss_mb, 0);
+}
+
 TEST(Benchmark, RefusesABaseThatDoesNotFitIntoMemory) {
   ModelConfig c = tiny_shapes();
   c.vocab_size = int64_t{1} << 30;

@@ -246,12 +246,11 @@ TEST(CheckSupported, RefusesByTheNameOfTheKey) {
   EXPECT_EQ(unsupported(""), "no error");
   EXPECT_EQ(unsupported("  adapter: lora\n  optimizer: adamw_torch\n"), "no error");
   EXPECT_EQ(unsupported("  adapter: dora\n"), "no error");
+  EXPECT_EQ(unsupported("  adapter: qlora\n"), "no error");
   EXPECT_EQ(unsupported("  target_modules: [q_proj, embed_tokens]\n"), "no error");
   EXPECT_EQ(unsupported("  target_modules: [lm_head, embed_tokens]\n"),
             "training.target_modules names no linear layer | add some, for example q_proj and "
             "v_proj, or all-linear");
-  EXPECT_EQ(unsupported("  adapter: qlora\n"),
-            "training.adapter: qlora is not trained by this version | write adapter: lora");
   EXPECT_EQ(unsupported("  optimizer: galore_adamw\n"),
             "training.optimizer: galore_adamw is not supported | write optimizer: adamw_torch, or "
             "leave the key out");
@@ -308,11 +307,23 @@ TEST(RateAt, IsNeverNegativeNorAboveTheRate) {
   }
 }
 
+TEST_F(PlanTest, ABaseIn4BitsNeedsLessMemory) {
+  const TrainingPlan full = plan();
+  const TrainingPlan quantized = plan("  adapter: qlora\n");
+  EXPECT_FALSE(full.base_format.linear.has_value());
+  EXPECT_TRUE(quantized.base_format.linear == QuantFormat::kNF4);
+  EXPECT_FALSE(quantized.base_format.head.has_value());
+  EXPECT_LT(quantized.predicted_peak_bytes, full.predicted_peak_bytes);
+  EXPECT_TRUE(std::count(quantized.reasons.begin(), quantized.reasons.end(),
+                         "frozen layers in 4 bits (NF4): adapter qlora"));
+}
+
 TEST_F(PlanTest, IsRecordedWhole) {
   const Json json = plan_json(plan());
-  for (const char* key : {"alpha", "dropout", "est_peak_gb", "est_seconds", "general_rows_per_step",
-                          "holds_out", "learning_rate", "lr_scheduler", "max_tokens", "precision",
-                          "rank", "reasons", "rows_per_step", "seed", "steps", "warmup_steps"}) {
+  for (const char* key :
+       {"alpha", "base_weights", "dropout", "est_peak_gb", "est_seconds", "general_rows_per_step",
+        "holds_out", "learning_rate", "lr_scheduler", "max_tokens", "precision", "rank", "reasons",
+        "rows_per_step", "seed", "steps", "warmup_steps"}) {
     EXPECT_NE(json.find(key), nullptr) << key;
   }
 }

@@ -110,6 +110,27 @@ TEST_F(RunTest, TheAdapterIsAPeftFolderAndTheStateIsWhole) {
   EXPECT_EQ(state.at("global_step").as_int(), run.at("steps").as_int());
 }
 
+TEST_F(RunTest, TrainsOnABaseIn4BitsAndAnswersOnIt) {
+  write_document("  adapter: qlora\n", kThreePairs);
+  const TrainResult result = train();
+  ASSERT_TRUE(result.trained);
+  EXPECT_EQ(result.loop.kept.exact_rows, 3);
+  const fs::path version = store().version(1);
+  const Json run = parse_json(read_file(version / kTrainingRunFile));
+  EXPECT_TRUE(run.at("use_qlora").as_bool());
+  EXPECT_EQ(run.at("plan").at("base_weights").as_string(), "nf4");
+  Device device(1);
+  const Base base{kTinyBaseKey, locate_base(kTinyBaseKey, bases()), {}};
+  const auto session = Session::open(base, version, device);
+  EXPECT_TRUE(session->base_format().linear == QuantFormat::kNF4);
+  EXPECT_EQ(session->answer("What swims in the river?", {}).text, "The otter.");
+
+  request_.home = folder_ / "plain";
+  write_document("  adapter: lora\n", kThreePairs);
+  const TrainResult plain = train();
+  EXPECT_NE(plain.adapter_sha256, result.adapter_sha256);
+}
+
 TEST_F(RunTest, LogsABannerADeltaEachStepAndTheEnd) {
   write_document(kShort, kThreePairs);
   const TrainResult result = train();

@@ -62,7 +62,18 @@ struct RowKernels {
   // row depends on (key, first + k) only, where x starts at column `first`. The key
   // is a hash (random_key): masks of keys that differ in a few bits only may be related.
   void (*dropout)(const T* x, int64_t n, uint64_t key, int64_t first, float p, T* y);
+  // y[m, j] = sum_k w[j, k] * x[m, k] for one to four tokens m: w [rows, cols] dense, x f32
+  // [tokens, ldx], y f32 [tokens, ldy].
+  void (*gemv)(const T* w, int64_t rows, int64_t cols, const float* x, int64_t ldx, int64_t tokens,
+               float* y, int64_t ldy);
+  // y[0..n) = the weights that the codes of one row stand for (quantize_int8, quantize_nf4 below).
+  void (*dequantize_int8)(const int8_t* codes, const float* scales, int64_t n, T* y);
+  void (*dequantize_nf4)(const uint16_t* codes, const float* scales, int64_t n, T* y);
 };
+
+// Quantized weights lie in blocks of this many along a row; a row's last block is filled with
+// zeros.
+inline constexpr int64_t kQuantBlock = 64;
 
 struct Kernels {
   RowKernels<float> f32;
@@ -81,6 +92,9 @@ struct Kernels {
   void (*multiply)(const float* x, int64_t n, float* y);  // y *= x
   void (*axpy)(float a, const float* x, int64_t n, float* y);
   double (*sum_of_squares)(const float* x, int64_t n);
+  // Wrapping sum of n 64-bit words, n a multiple of 32: reads as fast as this tier can, which is
+  // what measures the memory.
+  uint64_t (*sum_words)(const uint64_t* x, int64_t n);
   // One AdamW step (Loshchilov and Hutter 2019) on n elements: decoupled decay, then
   // w -= lr * (m / bias1) / (sqrt(v / bias2) + eps). g is multiplied by grad_scale first.
   void (*adamw)(float* w, const float* g, float* m, float* v, int64_t n, float lr, float beta1,
@@ -89,6 +103,20 @@ struct Kernels {
   // The product that gemm() describes, in f32, with bits that depend on a line of A, a column of B
   // and K only. `memory` holds 256 * (shape.m + 262) numbers.
   void (*gemm_f32)(const GemmShape& shape, const float* a, const float* b, float* c, float* memory);
+
+  // One row of n weights to codes, one scale a block. int8: code * scale, scale = absmax / 127.
+  // NF4 (nf4.h): level[code] * absmax; a block is 16 words, word l holds the codes of weights l,
+  // 16 + l, 32 + l and 48 + l, the first in its lowest bits. A scale is not finite when a weight is
+  // not. All tiers give the same bytes.
+  void (*quantize_int8)(const float* x, int64_t n, int8_t* codes, float* scales);
+  void (*quantize_nf4)(const float* x, int64_t n, uint16_t* codes, float* absmax);
+  // scales[i] = max(0, mean + step * codes[i]).
+  void (*decode_scales)(const int8_t* codes, int64_t n, float mean, float step, float* scales);
+  // As gemv, with rows of `blocks` blocks of codes; x is zero behind the last weight of a row.
+  void (*gemv_int8)(const int8_t* codes, const float* scales, int64_t rows, int64_t blocks,
+                    const float* x, int64_t ldx, int64_t tokens, float* y, int64_t ldy);
+  void (*gemv_nf4)(const uint16_t* codes, const float* scales, int64_t rows, int64_t blocks,
+                   const float* x, int64_t ldx, int64_t tokens, float* y, int64_t ldy);
 
   template <class T>
   const RowKernels<T>& rows() const;

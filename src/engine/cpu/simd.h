@@ -61,12 +61,10 @@ inline void store_tail(T* p, Vec v, int64_t n) {
 
 // Sum of the lanes as a fixed tree: 8+8, 4+4, 2+2, 1+1.
 inline float sum(Vec v) {
-  float x[kLanes];
-  store(x, v);
-  for (int width = 8; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) x[i] += x[i + width];
-  }
-  return x[0];
+  const auto eight = fold(v);
+  const auto four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                    __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 inline float max_lane(Vec v) {

@@ -46,6 +46,8 @@ struct Pair {
   friend Pair<I8, int32_t> operator>(Pair a, E b) { return {a.lo > b, a.hi > b}; }
   friend Pair<I8, int32_t> operator>=(Pair a, E b) { return {a.lo >= b, a.hi >= b}; }
   Pair& operator+=(Pair b) { return *this = *this + b; }
+  Pair& operator-=(Pair b) { return *this = *this - b; }
+  Pair& operator|=(Pair b) { return *this = *this | b; }
   Pair& operator*=(E b) { return *this = *this * b; }
   Pair& operator^=(Pair b) { return *this = *this ^ b; }
   Pair& operator^=(E b) { return *this = {lo ^ b, hi ^ b}; }
@@ -69,6 +71,31 @@ inline Vec load(const float* p) {
 inline void store(float* p, Vec v) {
   _mm256_storeu_ps(p, (__m256)v.lo);
   _mm256_storeu_ps(p + 8, (__m256)v.hi);
+}
+// Lanes 0 to 7 plus lanes 8 to 15.
+inline F8 fold(Vec v) {
+  return v.lo + v.hi;
+}
+// Sixteen signed bytes as numbers.
+inline Vec load_i8(const int8_t* p) {
+  const auto eight = [](const int8_t* at) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at));
+    return (F8)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+  };
+  return {eight(p), eight(p + 8)};
+}
+// table[code & 15] of each lane, from a table of sixteen aligned numbers.
+inline Vec look_up_16(UVec codes, const float* table) {
+  const __m256 low = _mm256_load_ps(table);
+  const __m256 high = _mm256_load_ps(table + 8);
+  const auto eight = [&](U8 code) {
+    // The permutation reads three bits; the fourth chooses between both halves of the table.
+    const __m256i index = (__m256i)code;
+    const __m256 pick_high = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+    return (F8)_mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index),
+                                _mm256_permutevar8x32_ps(high, index), pick_high);
+  };
+  return {eight(codes.lo), eight(codes.hi)};
 }
 // Sixteen 16-bit numbers, widened and narrowed.
 inline UVec load_u16(const uint16_t* p) {

@@ -29,6 +29,35 @@ inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
 
+// Lanes 0 to 7 plus lanes 8 to 15.
+inline auto fold(Vec v) {
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+// Sixteen signed bytes as numbers.
+inline Vec load_i8(const int8_t* p) {
+#if defined(__AVX512F__)
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return (Vec)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+#else
+  Vec out;
+  for (int l = 0; l < 16; ++l) out[l] = static_cast<float>(p[l]);
+  return out;
+#endif
+}
+
+// table[code & 15] of each lane, from a table of sixteen aligned numbers.
+inline Vec look_up_16(UVec codes, const float* table) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_permutexvar_ps((__m512i)codes, _mm512_load_ps(table));
+#else
+  Vec out;
+  for (int l = 0; l < 16; ++l) out[l] = table[codes[l] & 15U];
+  return out;
+#endif
+}
+
 // Sixteen 16-bit numbers, widened and narrowed.
 inline UVec load_u16(const uint16_t* p) {
   const HVec half = *reinterpret_cast<const HVec*>(p);

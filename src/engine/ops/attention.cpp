@@ -63,7 +63,8 @@ class AttentionOp : public Op {
     const int64_t bytes = scores * (8 + 2 * static_cast<int64_t>(sizeof(T))) +
                           lines * (8 + 4 * static_cast<int64_t>(sizeof(T))) +
                           128 * spec_.head_dim * 4;
-    return static_cast<size_t>(bytes) + 16 * 64;
+    const int64_t cached = cache_ == nullptr ? 0 : 2 * cache_->keys.dim(0) + 2 * spec_.head_dim;
+    return static_cast<size_t>(std::max(bytes, cached * 4)) + 16 * 64;
   }
 
   void forward(Exec& exec) const override {
@@ -284,7 +285,7 @@ class AttentionOp : public Op {
   // Few queries against many cached keys: bound by reading the cache, so plain dot products.
   void forward_from_cache(Exec& exec) const {
     const int64_t hd = spec_.head_dim;
-    exec.run(exec.tokens() * spec_.num_heads, [&](int64_t task, int) {
+    exec.run(exec.tokens() * spec_.num_heads, [&](int64_t task, int worker) {
       const int64_t t = task / spec_.num_heads;
       const int64_t head = task % spec_.num_heads;
       const int64_t end = exec.batch().positions[static_cast<size_t>(t)] + 1;
@@ -293,11 +294,12 @@ class AttentionOp : public Op {
       const int64_t oldest = (end - keys) * kv_stride() + head / group() * hd;
       const T* k = static_cast<const T*>(cache_->keys.data()) + oldest;
       const T* v = static_cast<const T*>(cache_->values.data()) + oldest;
-      std::vector<float> memory(static_cast<size_t>(2 * keys + 2 * hd));
-      float* scores = memory.data();
-      float* probs = scores + keys;
-      float* query = probs + keys;
-      float* sum = query + hd;
+      Scratch scratch(exec.scratch(worker));
+      float* scores = scratch.take<float>(keys);
+      float* probs = scratch.take<float>(keys);
+      float* query = scratch.take<float>(hd);
+      float* sum = scratch.take<float>(hd);
+      std::memset(sum, 0, static_cast<size_t>(hd) * sizeof(float));
       exec.rows<T>().to_f32(exec.data<T>(q_) + at, hd, query);
       exec.rows<T>().rank_project(k, keys, kv_stride(), hd, query, hd, 1, 1.0f, scores);
       exec.data<float>(lse_)[task] = softmax_line(exec, scores, 0, keys, keys, probs);

@@ -259,6 +259,7 @@ template void project_to_vocabulary<BF16>(const BF16*, int64_t, const Tensor&, f
 
 void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype) {
   check(head->value.dtype() == dtype, "cross_entropy: the head is not in the activation type");
+  check(head->quantized == nullptr, "cross_entropy: the head is quantized");
   const ValueId loss = graph.add_value("loss", 1, DType::kF32);
   if (dtype == DType::kBF16) {
     graph.add_op(std::make_unique<CrossEntropyOp<BF16>>(x, head, loss));

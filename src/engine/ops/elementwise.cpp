@@ -25,12 +25,18 @@ class EmbedOp : public Op {
 
   void forward(Exec& exec) const override {
     const T* table = static_cast<const T*>(table_->value.data());
+    const QuantizedMatrix* quantized = table_->quantized.get();
     const int64_t vocab = table_->value.dim(0);
     exec.for_token_blocks([&](int64_t first, int64_t count, int) {
       for (int64_t t = first; t < first + count; ++t) {
         const int64_t id = exec.batch().tokens[static_cast<size_t>(t)];
         check(id >= 0 && id < vocab, "embed: a token id beyond the vocabulary");
-        exec.rows<T>().to_f32(table + id * hidden_, hidden_, exec.data<float>(out_) + t * hidden_);
+        float* line = exec.data<float>(out_) + t * hidden_;
+        if (quantized != nullptr) {
+          quantized->dequantize(exec.kernels(), id, 1, line);
+        } else {
+          exec.rows<T>().to_f32(table + id * hidden_, hidden_, line);
+        }
       }
     });
   }

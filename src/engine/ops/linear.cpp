@@ -50,6 +50,39 @@ void LinearOp<T>::project_lora(Exec& exec) const {
 }
 
 template <class T>
+std::vector<const T*> LinearOp<T>::dense_weights(Exec& exec) const {
+  struct Piece {
+    const QuantizedMatrix* from;
+    int64_t first;
+    int64_t count;
+    T* to;
+  };
+  // 64 rows a task: enough to pay for handing it out, small enough to balance the workers.
+  constexpr int64_t kRows = 64;
+  std::vector<const T*> weights;
+  std::vector<Piece> pieces;
+  size_t offset = 0;
+  for (const LinearSpec& spec : specs_) {
+    const QuantizedMatrix* q = spec.weight->quantized.get();
+    if (q == nullptr) {
+      weights.push_back(static_cast<const T*>(spec.weight->value.data()));
+      continue;
+    }
+    T* to = reinterpret_cast<T*>(exec.shared() + offset);
+    offset += decoded_bytes(*spec.weight);
+    weights.push_back(to);
+    for (int64_t first = 0; first < q->rows(); first += kRows) {
+      pieces.push_back({q, first, std::min(kRows, q->rows() - first), to + first * in_});
+    }
+  }
+  exec.run(static_cast<int64_t>(pieces.size()), [&](int64_t task, int) {
+    const Piece& p = pieces[static_cast<size_t>(task)];
+    p.from->dequantize(exec.kernels(), p.first, p.count, p.to);
+  });
+  return weights;
+}
+
+template <class T>
 bool LinearOp<T>::has_lora() const {
   return std::any_of(specs_.begin(), specs_.end(),
                      [](const LinearSpec& s) { return s.lora != nullptr; });
@@ -67,6 +100,7 @@ void LinearOp<T>::forward_tiles(Exec& exec) const {
       }
     }
   }
+  const std::vector<const T*> weights = dense_weights(exec);
   exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
     const Tile& t = tasks[static_cast<size_t>(index)];
     const LinearSpec& spec = specs_[t.spec];
@@ -80,7 +114,7 @@ void LinearOp<T>::forward_tiles(Exec& exec) const {
     shape.trans_b = true;
     shape.input = spec.weight->value.dtype();
     const T* x = exec.data<T>(x_) + t.first * in_;
-    const T* w = weight(t.spec) + t.col * in_;
+    const T* w = weights[t.spec] + t.col * in_;
     const bool plain = spec.lora == nullptr && spec.bias == nullptr && !residual_.valid();
     if (plain) {
       shape.ldc = n;
@@ -103,8 +137,7 @@ void LinearOp<T>::forward_tiles(Exec& exec) const {
 template <class T>
 void LinearOp<T>::forward_few(Exec& exec) const {
   const int64_t tokens = exec.tokens();
-  std::vector<float> x(static_cast<size_t>(tokens * in_));
-  exec.rows<T>().to_f32(exec.data<T>(x_), tokens * in_, x.data());
+  const FewTokens<T> x(exec.rows<T>(), exec.data<T>(x_), tokens, in_);
   std::vector<Tile> tasks;
   for (size_t i = 0; i < specs_.size(); ++i) {
     for (int64_t col = 0; col < out(i); col += kFewRows) {
@@ -114,11 +147,9 @@ void LinearOp<T>::forward_few(Exec& exec) const {
   exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int) {
     const Tile& t = tasks[static_cast<size_t>(index)];
     float product[kFewRows * kFewTokens];
-    exec.rows<T>().rank_project(weight(t.spec) + t.col * in_, t.cols, in_, in_, x.data(), in_,
-                                tokens, 1.0f, product);
-    float line[kFewRows];
+    x.multiply(exec.kernels(), *specs_[t.spec].weight, t.col, t.cols, product, t.cols);
     for (int64_t m = 0; m < tokens; ++m) {
-      for (int64_t c = 0; c < t.cols; ++c) line[c] = product[c * tokens + m];
+      float* line = product + m * t.cols;
       add_lora_and_bias(exec, t.spec, m, 1, t.col, t.cols, line);
       store_line(exec, t.spec, m, t.col, t.cols, line);
     }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/exec.h"
+#include "engine/few_tokens.h"
 #include "engine/ops.h"
 #include "engine/random.h"
 
@@ -15,8 +16,6 @@ namespace dlm::linear {
 // keep the f32 tile at 512 KiB, inside a 1-2 MiB L2.
 inline constexpr int64_t kTileTokens = 128;
 inline constexpr int64_t kTileCols = 1024;
-// Up to this many tokens the product is bound by reading the weights once, not by arithmetic.
-inline constexpr int64_t kFewTokens = 4;
 inline constexpr int64_t kFewRows = 64;
 inline constexpr int64_t kDropBlock = 64;
 
@@ -103,12 +102,25 @@ class LinearOp : public Op {
     return std::max(tile, dropped);
   }
 
+  size_t shared_bytes() const override {
+    size_t bytes = 0;
+    for (const LinearSpec& spec : specs_) {
+      if (spec.weight->quantized != nullptr) bytes += decoded_bytes(*spec.weight);
+    }
+    return bytes;
+  }
+
   void forward(Exec& exec) const override;
   void backward(Exec& exec) const override;
 
  private:
   int64_t out(size_t i) const { return specs_[i].weight->value.dim(0); }
-  const T* weight(size_t i) const { return static_cast<const T*>(specs_[i].weight->value.data()); }
+  // Dense T [out, in] of every layer: where the weight lies, or quantized ones decoded into the
+  // pass's shared memory.
+  std::vector<const T*> dense_weights(Exec& exec) const;
+  static size_t decoded_bytes(const Parameter& weight) {
+    return (weight.value.size_bytes() + 63) / 64 * 64;
+  }
   bool drops(Exec& exec, size_t i) const {
     return exec.dropout_on && specs_[i].lora != nullptr && specs_[i].lora->dropout > 0;
   }

@@ -80,6 +80,7 @@ template <class T>
 void LinearOp<T>::backward_input(Exec& exec) const {
   const int64_t chunk = chunk_cols(in_);
   const int64_t num_chunks = (in_ + chunk - 1) / chunk;
+  const std::vector<const T*> weights = dense_weights(exec);
   const int64_t num_tiles = (exec.padded_tokens() + kTileTokens - 1) / kTileTokens;
   exec.run(num_tiles * num_chunks, [&](int64_t task, int worker) {
     const int64_t first = task / num_chunks * kTileTokens;
@@ -98,7 +99,7 @@ void LinearOp<T>::backward_input(Exec& exec) const {
       shape.ldc = cols;
       shape.accumulate = i > 0;
       shape.input = specs_[i].weight->value.dtype();
-      gemm(shape, output_gradient(exec, i) + first * out(i), weight(i) + col, tile);
+      gemm(shape, output_gradient(exec, i) + first * out(i), weights[i] + col, tile);
     }
     for (size_t i = 0; i < specs_.size(); ++i) {
       const Lora* lora = specs_[i].lora;

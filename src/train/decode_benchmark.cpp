@@ -1,0 +1,97 @@
+#include "train/decode_benchmark.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "model/generate.h"
+#include "support/error.h"
+#include "train/machine.h"
+
+namespace dlm {
+
+namespace {
+
+constexpr int64_t kPieceWords = (int64_t{1} << 20) / 8;
+
+template <class Work>
+double seconds_of(const Work& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+uint64_t choose_size(uint64_t size_bytes) {
+  if (size_bytes > 0) return size_bytes;
+  const bool is_roomy = available_memory_bytes() > (uint64_t{3} << 30);
+  return uint64_t{1} << (is_roomy ? 30 : 29);
+}
+
+double bytes_per_token(Decoder& decoder, const LoraAdapter& adapter) {
+  size_t bytes = static_cast<size_t>(adapter.num_parameters()) * sizeof(float);
+  const auto add = [&](const Parameter& p) {
+    bytes += p.quantized != nullptr ? p.quantized->size_bytes() : p.value.size_bytes();
+  };
+  for (const auto& [name, weight] : decoder.linear_layers()) add(*weight);
+  add(decoder.head());
+  return static_cast<double>(bytes);
+}
+
+}  // namespace
+
+ReadBandwidth::ReadBandwidth(Device& device, uint64_t size_bytes)
+    : device_(device),
+      pieces_(
+          std::max<int64_t>(1, static_cast<int64_t>(choose_size(size_bytes)) / (kPieceWords * 8))),
+      memory_(allocate_aligned(static_cast<size_t>(pieces_ * kPieceWords * 8))),
+      sums_(static_cast<size_t>(pieces_)) {
+  auto* words = reinterpret_cast<uint64_t*>(memory_.get());
+  device_.pool().run(pieces_, [&](int64_t piece, int) {
+    std::fill_n(words + piece * kPieceWords, kPieceWords, static_cast<uint64_t>(piece) + 1);
+  });
+}
+
+double ReadBandwidth::run() {
+  const auto* words = reinterpret_cast<const uint64_t*>(memory_.get());
+  const double seconds = seconds_of([&] {
+    device_.pool().run(pieces_, [&](int64_t piece, int) {
+      sums_[static_cast<size_t>(piece)] =
+          device_.kernels().sum_words(words + piece * kPieceWords, kPieceWords);
+    });
+  });
+  for (int64_t piece = 0; piece < pieces_; ++piece) {
+    check(sums_[static_cast<size_t>(piece)] ==
+              static_cast<uint64_t>(kPieceWords) * (static_cast<uint64_t>(piece) + 1),
+          "benchmark: memory read back wrong");
+  }
+  return static_cast<double>(pieces_ * kPieceWords * 8) / seconds;
+}
+
+DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter& adapter,
+                              Device& device, ReadBandwidth& bandwidth,
+                              const DecodeOptions& options) {
+  Generator generator(decoder, &adapter, device, options.prompt_tokens + options.decode_tokens);
+  std::vector<int32_t> prompt;
+  for (int64_t i = 0; i < options.prompt_tokens; ++i) {
+    prompt.push_back(static_cast<int32_t>(i % decoder.config().vocab_size));
+  }
+  DecodeResult result;
+  result.weights = std::move(weights);
+  result.bytes_per_token = bytes_per_token(decoder, adapter);
+  std::vector<double> rates;
+  std::vector<double> shares;
+  for (int64_t i = 0; i < options.runs; ++i) {
+    const double bytes_per_s = bandwidth.run();
+    std::span<const float> logits = generator.prefill(prompt);
+    const double seconds = seconds_of([&] {
+      for (int64_t t = 0; t < options.decode_tokens; ++t) logits = generator.step(argmax(logits));
+    });
+    rates.push_back(static_cast<double>(options.decode_tokens) / seconds);
+    shares.push_back(rates.back() * result.bytes_per_token / bytes_per_s);
+  }
+  result.tokens_per_s = spread_of(std::move(rates));
+  result.share_of_bandwidth = spread_of(std::move(shares));
+  return result;
+}
+
+}  // namespace dlm
