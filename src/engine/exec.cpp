@@ -33,6 +33,14 @@ DType Device::preferred_dtype() const {
 
 Exec::Exec(const Graph& graph, Device& device) : graph_(graph), device_(device) {}
 
+Exec::Exec(const Graph& graph, Exec& outer, std::byte* arena)
+    : graph_(graph),
+      device_(outer.device_),
+      arena_(std::shared_ptr<std::byte>(), arena),
+      arena_bytes_(static_cast<size_t>(graph.arena_bytes_per_token() * outer.padded_tokens())),
+      scratch_(std::shared_ptr<std::byte>(), outer.scratch_.get()),
+      scratch_bytes_(outer.scratch_bytes_) {}
+
 void Exec::forward(const Batch& batch) {
   check(batch.num_tokens() > 0, "forward: an empty batch");
   batch_ = &batch;
@@ -54,12 +62,12 @@ void Exec::forward(const Batch& batch) {
     scratch_bytes_ = scratch;
   }
   scratch_stride_ = stride;
-  token_keys_.clear();
   if (dropout_on) {
+    token_keys_.assign(batch.tokens.size(), 0);
     for (const BatchRow& row : batch.rows) {
       for (int64_t t = row.begin; t < row.end; ++t) {
         const auto position = static_cast<uint64_t>(t - row.begin);
-        token_keys_.push_back(random_key({row.id, position}));
+        token_keys_[static_cast<size_t>(t)] = random_key({row.id, position});
       }
     }
   }

@@ -57,6 +57,10 @@ class Device {
 class Exec {
  public:
   Exec(const Graph& graph, Device& device);
+  // A pass inside one operation of another pass. It works in `arena`, memory of the outer pass for
+  // this graph's arena_bytes_per_token() and as many padded tokens as the outer pass has, and in
+  // the outer pass's scratch memory.
+  Exec(const Graph& graph, Exec& outer, std::byte* arena);
 
   // Runs the forward pass. Values stay readable until the next call.
   void forward(const Batch& batch);
@@ -100,7 +104,7 @@ class Exec {
   float loss_scale = 1.0f;
   // Whether LoRA inputs are dropped out. Masks are keyed by (row id, position, layer, channel).
   bool dropout_on = false;
-  // Hash of (row id, position) of a token; valid while dropout_on.
+  // Hash of (row id, position) of a token, 0 for lines of no row; valid while dropout_on.
   uint64_t token_key(int64_t token) const { return token_keys_[static_cast<size_t>(token)]; }
   // Loss of each labelled token, in token order; written by the cross-entropy op.
   std::vector<float> token_losses;

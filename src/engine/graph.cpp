@@ -88,6 +88,7 @@ void Graph::finish(bool training) {
     for (const ValueId v : op.writes()) has_backward |= values_[v.index].requires_grad;
     for (const ValueId v : op.reads()) data[v.index].touch(i);
     for (const ValueId v : op.writes()) data[v.index].touch(i);
+    for (const ValueId v : op.forward_scratch()) data[v.index].touch(i);
     if (!training || !has_backward) continue;
     for (const ValueId v : op.saves()) data[v.index].touch(backward_time);
     for (const ValueId v : op.backward_scratch()) data[v.index].touch(backward_time);

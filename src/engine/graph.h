@@ -35,7 +35,8 @@ class Op {
   virtual std::vector<ValueId> writes() const = 0;
   // Values whose forward data the backward pass reads.
   virtual std::vector<ValueId> saves() const = 0;
-  // Values that only this op's backward pass uses, as working memory.
+  // Values that only this op's forward or backward pass uses, as working memory.
+  virtual std::vector<ValueId> forward_scratch() const { return {}; }
   virtual std::vector<ValueId> backward_scratch() const { return {}; }
   virtual std::vector<Parameter*> parameters() const { return {}; }
   // Working memory of one worker, in bytes.

@@ -19,11 +19,25 @@ Generator::Generator(Decoder& decoder, LoraAdapter* adapter, Device& device, int
 
 std::span<const float> Generator::prefill(std::span<const int32_t> prompt) {
   length_ = 0;
-  return run(prompt);
+  text_.clear();
+  return extend(prompt);
 }
 
 std::span<const float> Generator::step(int32_t token) {
-  return run({&token, 1});
+  return extend({&token, 1});
+}
+
+// Where the rotation depends on the length (longrope, dynamic), crossing its limit makes the cached
+// keys worthless: the whole text is read again.
+std::span<const float> Generator::extend(std::span<const int32_t> tokens) {
+  const ModelConfig& config = decoder_.config();
+  text_.insert(text_.end(), tokens.begin(), tokens.end());
+  const auto length = static_cast<int64_t>(text_.size());
+  const bool is_stale = length_ > 0 && length <= cache_.capacity &&
+                        config.rope_variant(length) != config.rope_variant(length_);
+  if (!is_stale) return run(tokens);
+  length_ = 0;
+  return run(text_);
 }
 
 std::span<const float> Generator::run(std::span<const int32_t> tokens) {
@@ -32,7 +46,8 @@ std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   if (length_ + count > cache_.capacity) {
     throw Error(
         ErrorKind::kInference,
-        "the text is longer than the context of " + std::to_string(cache_.capacity) + " tokens",
+        "the text has " + std::to_string(length_ + count) + " tokens, more than the " +
+            std::to_string(cache_.capacity) + " that there is room for",
         "shorten the prompt, or lower --max-tokens");
   }
   batch_.tokens.assign(tokens.begin(), tokens.end());
@@ -63,6 +78,9 @@ std::span<const float> Generator::run(std::span<const int32_t> tokens) {
     project(static_cast<BF16*>(nullptr));
   } else {
     project(static_cast<float*>(nullptr));
+  }
+  if (const double cap = decoder_.config().final_softcap; cap > 0) {
+    device_.kernels().softcap(logits_.data(), vocab, 1.0f, static_cast<float>(cap));
   }
   return logits_;
 }

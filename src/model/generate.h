@@ -27,6 +27,7 @@ class Generator {
   int64_t capacity() const { return cache_.capacity; }
 
  private:
+  std::span<const float> extend(std::span<const int32_t> tokens);
   std::span<const float> run(std::span<const int32_t> tokens);
 
   Decoder& decoder_;
@@ -35,6 +36,7 @@ class Generator {
   std::unique_ptr<DecoderGraph> graph_;
   Exec exec_;
   Batch batch_;
+  std::vector<int32_t> text_;
   int64_t length_ = 0;
   std::vector<float> logits_;
 };
