@@ -1,7 +1,6 @@
 #include "model/weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <set>
 
@@ -140,14 +139,21 @@ DType stored_type(const SafetensorsTensor& tensor, const std::string& folder) {
               "use a checkpoint in BF16, F16 or F32", {folder, 0, 0});
 }
 
-// f32 or bf16: an exponent of all ones is an infinity or NaN.
+// The first element whose exponent is all ones, an infinity or NaN; -1 when there is none. Counts
+// first, because a plain loop over billions of weights runs as fast as memory.
+template <class Bits>
+int64_t first_not_finite(const void* data, int64_t n, Bits exponent) {
+  const Bits* bits = static_cast<const Bits*>(data);
+  const auto is_bad = [&](Bits b) { return (b & exponent) == exponent; };
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += is_bad(bits[i]) ? 1 : 0;
+  return count == 0 ? -1 : std::find_if(bits, bits + n, is_bad) - bits;
+}
+
 void check_finite(const Tensor& tensor, const std::string& name, const std::string& folder) {
-  const int64_t n = tensor.numel();
-  int64_t bad = -1;
-  for (int64_t i = 0; i < n && bad < 0; ++i) {
-    const float x = tensor.dtype() == DType::kBF16 ? to_f32(tensor.bf16()[i]) : tensor.f32()[i];
-    if (!std::isfinite(x)) bad = i;
-  }
+  const int64_t bad = tensor.dtype() == DType::kBF16
+                          ? first_not_finite<uint16_t>(tensor.data(), tensor.numel(), 0x7f80)
+                          : first_not_finite<uint32_t>(tensor.data(), tensor.numel(), 0x7f800000);
   if (bad < 0) return;
   throw Error(ErrorKind::kBase,
               "tensor \"" + name + "\" holds a value that is no finite number, at element " +

@@ -58,7 +58,7 @@ struct RowKernels {
   void (*from_f32)(const float* x, int64_t n, T* y);
   void (*add_to_f32)(const T* x, int64_t n, float* y);
   // Cross-entropy of one row of logits [0, vocab): returns -log softmax[label]; when d is not null
-  // writes d = scale * (softmax - onehot(label)). Destroys the logits.
+  // writes d = scale * (softmax - onehot(label)). Destroys the logits; d may start where they do.
   float (*cross_entropy)(float* logits, int64_t vocab, int64_t label, float scale, T* d);
   // out[m, j] = scale * sum_k x[m, k] * p[j, k]: x [rows, ldx], p f32 [rank, ldp], out [rows,
   // rank].

@@ -1,7 +1,7 @@
-// Sixteen float lanes, on every tier: one zmm register, two ymm, or plain code. Each kernel file is
-// compiled once per tier, in a namespace of its own, from the same source on top of this header.
-// Reductions always use these sixteen lanes and the same final order, so a tier's width never
-// shows.
+// Sixteen float lanes, on every tier: one zmm register, two ymm, or plain code. The kernels
+// are compiled once per tier, in a namespace of its own, from the same source on top of this
+// header. Reductions always use these sixteen lanes and the same final order, so a tier's width
+// never shows.
 #pragma once
 
 #include <cstdint>
@@ -9,38 +9,18 @@
 
 #include "engine/tensor.h"
 
-#if defined(__AVX2__)
-#include <immintrin.h>
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#include "engine/cpu/vec_avx2.h"
+#else
+#include "engine/cpu/vec_compiler.h"
 #endif
 
 namespace dlm::DLM_TIER {
 
-typedef float Vec __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t IVec __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint32_t UVec __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint16_t HVec __attribute__((vector_size(32), aligned(2), may_alias));
-
 inline constexpr int64_t kLanes = 16;
 
-inline Vec splat(float x) {
-  return Vec{} + x;
-}
-
-inline Vec load(const float* p) {
-  return *reinterpret_cast<const Vec*>(p);
-}
-inline void store(float* p, Vec v) {
-  *reinterpret_cast<Vec*>(p) = v;
-}
-
 inline Vec load(const BF16* p) {
-  const HVec half = *reinterpret_cast<const HVec*>(p);
-#if defined(__AVX512F__)
-  const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)half), 16);
-  return (Vec)_mm512_castsi512_ps(wide);
-#else
-  return (Vec)(__builtin_convertvector(half, UVec) << 16);
-#endif
+  return (Vec)(load_u16(&p->bits) << 16);
 }
 
 // Round to nearest, ties to even; NaN stays NaN.
@@ -48,13 +28,8 @@ inline void store(BF16* p, Vec v) {
   const UVec bits = (UVec)v;
   const UVec rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
   const UVec quiet = (bits >> 16) | 0x40U;
-  const IVec is_nan = (IVec)((bits & 0x7fffffffU) > 0x7f800000U);
-  const UVec chosen = (rounded & ~(UVec)is_nan) | (quiet & (UVec)is_nan);
-#if defined(__AVX512F__)
-  *reinterpret_cast<HVec*>(p) = (HVec)_mm512_cvtepi32_epi16((__m512i)chosen);
-#else
-  *reinterpret_cast<HVec*>(p) = __builtin_convertvector(chosen, HVec);
-#endif
+  const UVec is_nan = (UVec)((bits & 0x7fffffffU) > 0x7f800000U);
+  store_u16(&p->bits, (rounded & ~is_nan) | (quiet & is_nan));
 }
 
 inline float load1(const float* p) {
@@ -82,41 +57,6 @@ inline void store_tail(T* p, Vec v, int64_t n) {
   float lanes[kLanes];
   store(lanes, v);
   for (int64_t i = 0; i < n; ++i) store1(p + i, lanes[i]);
-}
-
-// a * b + c, fused where the tier has it.
-inline Vec fma(Vec a, Vec b, Vec c) {
-#if defined(__AVX512F__)
-  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__)
-  union Split {
-    Vec whole;
-    __m256 half[2];
-  } x{a}, y{b}, z{c}, r{};
-  r.half[0] = _mm256_fmadd_ps(x.half[0], y.half[0], z.half[0]);
-  r.half[1] = _mm256_fmadd_ps(x.half[1], y.half[1], z.half[1]);
-  return r.whole;
-#else
-  return a * b + c;
-#endif
-}
-
-inline Vec max(Vec a, Vec b) {
-#if defined(__AVX512F__)
-  return (Vec)_mm512_max_ps((__m512)a, (__m512)b);
-#else
-  const IVec a_wins = (IVec)(a > b);
-  return (Vec)(((IVec)a & a_wins) | ((IVec)b & ~a_wins));
-#endif
-}
-
-inline Vec min(Vec a, Vec b) {
-#if defined(__AVX512F__)
-  return (Vec)_mm512_min_ps((__m512)a, (__m512)b);
-#else
-  const IVec a_wins = (IVec)(a < b);
-  return (Vec)(((IVec)a & a_wins) | ((IVec)b & ~a_wins));
-#endif
 }
 
 // Sum of the lanes as a fixed tree: 8+8, 4+4, 2+2, 1+1.

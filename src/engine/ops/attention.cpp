@@ -3,89 +3,17 @@
 // 2022).
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "engine/cpu/gemm.h"
 #include "engine/exec.h"
 #include "engine/ops.h"
+#include "engine/ops/attention_blocks.h"
 #include "support/error.h"
 
 namespace dlm {
 
 namespace {
-
-// 128 queries a block fill oneDNN's tiles (190 GFLOP/s a core in bf16); short rows take the next
-// smaller size that holds them, so that little of the block is padding.
-int64_t block_size(int64_t row_length) {
-  if (row_length <= 32) return 32;
-  return row_length <= 64 ? 64 : 128;
-}
-
-// Score lines are this long in memory: a power of two, so that few product shapes exist, and a
-// little more, so that lines do not fall into the same cache sets.
-int64_t score_stride(int64_t row_length) {
-  const auto power = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(row_length)));
-  return std::max<int64_t>(128, power) + 32;
-}
-
-// The keys that a block of queries sees, as positions in the row: [first, end) for the block, and
-// within it [visible_first(i), visible_end(i)) for its i-th query, counted from `first`.
-struct KeyRange {
-  int64_t start;   // the block's first query
-  int64_t window;  // 0: no limit
-  int64_t first;
-  int64_t end;
-
-  KeyRange(int64_t start_in_row, int64_t block, int64_t window_size)
-      : start(start_in_row), window(window_size), end(start_in_row + block) {
-    const int64_t oldest = window > 0 ? std::max<int64_t>(0, start - window + 1) : 0;
-    first = oldest / kTokenBlock * kTokenBlock;
-  }
-  int64_t count() const { return end - first; }
-  int64_t visible_first(int64_t i) const {
-    return window > 0 ? std::max(start + i - window + 1, first) - first : 0;
-  }
-  int64_t visible_end(int64_t i) const { return start + i + 1 - first; }
-};
-
-// Hands out pieces of a worker's scratch memory.
-class Scratch {
- public:
-  explicit Scratch(std::byte* memory) : at_(memory) {}
-  template <class T>
-  T* take(int64_t count) {
-    T* piece = reinterpret_cast<T*>(at_);
-    at_ += (static_cast<size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return piece;
-  }
-
- private:
-  std::byte* at_;
-};
-
-// Lines [first, first + count) of one head: in place when they all are tokens of the batch, else
-// copied into `spare` with zeros after the last token (what lies there must not reach a sum).
-template <class T>
-struct Lines {
-  const T* data;
-  int64_t ld;
-
-  Lines(const T* base, int64_t stride, int64_t head_dim, int64_t first, int64_t count,
-        int64_t num_tokens, T* spare)
-      : data(base + first * stride), ld(stride) {
-    if (first + count <= num_tokens) return;
-    const int64_t real = num_tokens - first;
-    for (int64_t t = 0; t < real; ++t) {
-      std::memcpy(static_cast<void*>(spare + t * head_dim), data + t * stride,
-                  static_cast<size_t>(head_dim) * sizeof(T));
-    }
-    std::memset(static_cast<void*>(spare + real * head_dim), 0,
-                static_cast<size_t>((count - real) * head_dim) * sizeof(T));
-    data = spare;
-    ld = head_dim;
-  }
-};
 
 template <class T>
 constexpr DType dtype_of() {
@@ -109,14 +37,23 @@ template <class T>
 class AttentionOp : public Op {
  public:
   AttentionOp(ValueId q, ValueId k, ValueId v, AttentionSpec spec, ValueId out, ValueId lse,
-              ValueId delta, KvCacheLayer* cache)
-      : q_(q), k_(k), v_(v), spec_(spec), out_(out), lse_(lse), delta_(delta), cache_(cache) {}
+              ValueId delta, ValueId head_dk, ValueId head_dv, KvCacheLayer* cache)
+      : q_(q),
+        k_(k),
+        v_(v),
+        spec_(spec),
+        out_(out),
+        lse_(lse),
+        delta_(delta),
+        head_dk_(head_dk),
+        head_dv_(head_dv),
+        cache_(cache) {}
 
   std::string name() const override { return "attention"; }
   std::vector<ValueId> reads() const override { return {q_, k_, v_}; }
   std::vector<ValueId> writes() const override { return {out_, lse_}; }
   std::vector<ValueId> saves() const override { return {q_, k_, v_, out_, lse_}; }
-  std::vector<ValueId> backward_scratch() const override { return {delta_}; }
+  std::vector<ValueId> backward_scratch() const override { return {delta_, head_dk_, head_dv_}; }
   size_t scratch_bytes(int64_t tokens) const override {
     // Backward: two f32 and two T score blocks, two f32 and four T sets of head lines, one f32
     // block.
@@ -149,10 +86,12 @@ class AttentionOp : public Op {
       }
     });
     const auto& rows = exec.batch().rows;
-    exec.run(static_cast<int64_t>(rows.size()) * spec_.num_kv_heads, [&](int64_t task, int worker) {
-      const BatchRow& row = rows[static_cast<size_t>(task / spec_.num_kv_heads)];
-      backward_head_group(exec, row, task % spec_.num_kv_heads, exec.scratch(worker));
+    exec.run(static_cast<int64_t>(rows.size()) * spec_.num_heads, [&](int64_t task, int worker) {
+      const BatchRow& row = rows[static_cast<size_t>(task / spec_.num_heads)];
+      backward_head(exec, row, task % spec_.num_heads, exec.scratch(worker));
     });
+    sum_over_heads(exec, head_dk_, k_);
+    sum_over_heads(exec, head_dv_, v_);
   }
 
  private:
@@ -169,9 +108,9 @@ class AttentionOp : public Op {
     for (const BatchRow& row : exec.batch().rows) {
       const int64_t block = block_size(row.end - row.begin);
       for (int64_t head = 0; head < spec_.num_heads; ++head) {
-        for (int64_t start = 0; row.begin + start < row.end; start += block) {
-          tasks.push_back({row, head, start, block});
-        }
+        // The last blocks see the most keys: first come the long tasks.
+        const int64_t blocks = (row.end - row.begin + block - 1) / block;
+        for (int64_t i = blocks - 1; i >= 0; --i) tasks.push_back({row, head, i * block, block});
       }
     }
     const int64_t hd = spec_.head_dim;
@@ -227,9 +166,10 @@ class AttentionOp : public Op {
     return exec.rows<P>().softmax(scores + first, end - first, count - first, scale, probs + first);
   }
 
-  // Gradients of all query heads that share one key-value head, in one row.
-  void backward_head_group(Exec& exec, const BatchRow& row, int64_t kv_head,
-                           std::byte* memory) const {
+  // Gradients from one query head in one row. Those of keys and values stay apart for each head, so
+  // that heads are independent tasks.
+  void backward_head(Exec& exec, const BatchRow& row, int64_t head, std::byte* memory) const {
+    const int64_t kv_head = head / group();
     const int64_t hd = spec_.head_dim;
     const int64_t length = row.end - row.begin;
     const int64_t block = block_size(length);
@@ -251,53 +191,65 @@ class AttentionOp : public Op {
                      exec.tokens(), scratch.take<T>(lines * hd));
     std::memset(dk, 0, static_cast<size_t>(lines * hd) * sizeof(float));
     std::memset(dv, 0, static_cast<size_t>(lines * hd) * sizeof(float));
-    for (int64_t head = kv_head * group(); head < (kv_head + 1) * group(); ++head) {
-      for (int64_t start = 0; start < length; start += block) {
-        const KeyRange range(start, block, spec_.window);
-        const int64_t keys = range.count();
-        const int64_t first = row.begin + start;
-        const T* block_k = k.data + range.first * k.ld;
-        const T* block_v = v.data + range.first * v.ld;
-        const Lines<T> q(exec.data<T>(q_) + head * hd, q_stride(), hd, first, block, exec.tokens(),
-                         spare_q);
-        const Lines<T> dout(exec.grad<T>(out_) + head * hd, q_stride(), hd, first, block,
-                            exec.tokens(), spare_do);
-        GemmShape qk = product<T>(block, keys, hd, q.ld, k.ld, stride);
-        qk.trans_b = true;
-        gemm(qk, q.data, block_k, scores);
-        GemmShape dov = product<T>(block, keys, hd, dout.ld, v.ld, stride);
-        dov.trans_b = true;
-        gemm(dov, dout.data, block_v, dprobs);
-        for (int64_t i = 0; i < block; ++i) {
-          if (first + i >= row.end) {
-            std::memset(static_cast<void*>(probs + i * stride), 0,
-                        static_cast<size_t>(keys) * sizeof(T));
-            std::memset(static_cast<void*>(dscores + i * stride), 0,
-                        static_cast<size_t>(keys) * sizeof(T));
-            continue;
-          }
-          softmax_line_backward(exec, (first + i) * spec_.num_heads + head, range.visible_first(i),
-                                range.visible_end(i), keys, scores + i * stride,
-                                dprobs + i * stride, probs + i * stride, dscores + i * stride);
+    for (int64_t start = 0; start < length; start += block) {
+      const KeyRange range(start, block, spec_.window);
+      const int64_t keys = range.count();
+      const int64_t first = row.begin + start;
+      const T* block_k = k.data + range.first * k.ld;
+      const T* block_v = v.data + range.first * v.ld;
+      const Lines<T> q(exec.data<T>(q_) + head * hd, q_stride(), hd, first, block, exec.tokens(),
+                       spare_q);
+      const Lines<T> dout(exec.grad<T>(out_) + head * hd, q_stride(), hd, first, block,
+                          exec.tokens(), spare_do);
+      GemmShape qk = product<T>(block, keys, hd, q.ld, k.ld, stride);
+      qk.trans_b = true;
+      gemm(qk, q.data, block_k, scores);
+      GemmShape dov = product<T>(block, keys, hd, dout.ld, v.ld, stride);
+      dov.trans_b = true;
+      gemm(dov, dout.data, block_v, dprobs);
+      for (int64_t i = 0; i < block; ++i) {
+        if (first + i >= row.end) {
+          std::memset(static_cast<void*>(probs + i * stride), 0,
+                      static_cast<size_t>(keys) * sizeof(T));
+          std::memset(static_cast<void*>(dscores + i * stride), 0,
+                      static_cast<size_t>(keys) * sizeof(T));
+          continue;
         }
-        gemm(product<T>(block, hd, keys, stride, k.ld, hd), dscores, block_k, tile);
-        for (int64_t i = 0; i < block && first + i < row.end; ++i) {
-          exec.rows<T>().from_f32(tile + i * hd, hd,
-                                  exec.grad<T>(q_) + (first + i) * q_stride() + head * hd);
-        }
-        GemmShape to_keys = product<T>(keys, hd, block, stride, q.ld, hd);
-        to_keys.trans_a = true;
-        to_keys.accumulate = true;
-        gemm(to_keys, dscores, q.data, dk + range.first * hd);
-        to_keys.ldb = dout.ld;
-        gemm(to_keys, probs, dout.data, dv + range.first * hd);
+        softmax_line_backward(exec, (first + i) * spec_.num_heads + head, range.visible_first(i),
+                              range.visible_end(i), keys, scores + i * stride, dprobs + i * stride,
+                              probs + i * stride, dscores + i * stride);
       }
+      gemm(product<T>(block, hd, keys, stride, k.ld, hd), dscores, block_k, tile);
+      for (int64_t i = 0; i < block && first + i < row.end; ++i) {
+        exec.rows<T>().from_f32(tile + i * hd, hd,
+                                exec.grad<T>(q_) + (first + i) * q_stride() + head * hd);
+      }
+      GemmShape to_keys = product<T>(keys, hd, block, stride, q.ld, hd);
+      to_keys.trans_a = true;
+      to_keys.accumulate = true;
+      gemm(to_keys, dscores, q.data, dk + range.first * hd);
+      to_keys.ldb = dout.ld;
+      gemm(to_keys, probs, dout.data, dv + range.first * hd);
     }
+    const auto line_bytes = static_cast<size_t>(hd) * sizeof(float);
     for (int64_t t = 0; t < length; ++t) {
-      const int64_t at = (row.begin + t) * kv_stride() + kv_head * hd;
-      exec.rows<T>().from_f32(dk + t * hd, hd, exec.grad<T>(k_) + at);
-      exec.rows<T>().from_f32(dv + t * hd, hd, exec.grad<T>(v_) + at);
+      const int64_t at = ((row.begin + t) * spec_.num_heads + head) * hd;
+      std::memcpy(exec.data<float>(head_dk_) + at, dk + t * hd, line_bytes);
+      std::memcpy(exec.data<float>(head_dv_) + at, dv + t * hd, line_bytes);
     }
+  }
+
+  // The gradient of keys or values: the sum over the query heads that share them, in their order.
+  void sum_over_heads(Exec& exec, ValueId parts, ValueId sum) const {
+    const int64_t hd = spec_.head_dim;
+    exec.for_token_blocks([&](int64_t first, int64_t count, int) {
+      for (int64_t line = first * spec_.num_kv_heads; line < (first + count) * spec_.num_kv_heads;
+           ++line) {
+        float* total = exec.data<float>(parts) + line * group() * hd;
+        for (int64_t h = 1; h < group(); ++h) exec.kernels().add(total + h * hd, hd, total);
+        exec.rows<T>().from_f32(total, hd, exec.grad<T>(sum) + line * hd);
+      }
+    });
   }
 
   // The backward pass of softmax_line() for line `at` of the saved log-sum-exps, from new scores.
@@ -361,6 +313,8 @@ class AttentionOp : public Op {
   ValueId out_;
   ValueId lse_;
   ValueId delta_;
+  ValueId head_dk_;  // f32 [num_heads * head_dim], gradient of k from each query head
+  ValueId head_dv_;
   KvCacheLayer* cache_;
 };
 
@@ -371,10 +325,15 @@ ValueId add_attention(Graph& graph, ValueId q, ValueId k, ValueId v, const Atten
   const ValueId out = graph.add_value("attention", spec.num_heads * spec.head_dim, dtype);
   const ValueId lse = graph.add_value("attention lse", spec.num_heads, DType::kF32);
   const ValueId delta = graph.add_value("attention delta", spec.num_heads, DType::kF32);
+  const int64_t cols = spec.num_heads * spec.head_dim;
+  const ValueId dk = graph.add_value("attention dk of heads", cols, DType::kF32);
+  const ValueId dv = graph.add_value("attention dv of heads", cols, DType::kF32);
   if (dtype == DType::kBF16) {
-    graph.add_op(std::make_unique<AttentionOp<BF16>>(q, k, v, spec, out, lse, delta, cache));
+    graph.add_op(
+        std::make_unique<AttentionOp<BF16>>(q, k, v, spec, out, lse, delta, dk, dv, cache));
   } else {
-    graph.add_op(std::make_unique<AttentionOp<float>>(q, k, v, spec, out, lse, delta, cache));
+    graph.add_op(
+        std::make_unique<AttentionOp<float>>(q, k, v, spec, out, lse, delta, dk, dv, cache));
   }
   return out;
 }
