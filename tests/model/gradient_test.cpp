@@ -71,13 +71,27 @@ class Gradients : public ::testing::Test {
 
 // random() draws weights near 0.02, whose layers barely bend the loss: ten times that makes every
 // path count.
-std::unique_ptr<Decoder> lively_decoder(bool tied) {
-  auto decoder = Decoder::random(tiny_config(tied), DType::kF32, 3);
+std::unique_ptr<Decoder> lively_decoder(const ModelConfig& config) {
+  auto decoder = Decoder::random(config, DType::kF32, 3);
   for (Parameter* p : decoder->parameters()) {
     if (p->value.shape().size() != 2) continue;
     for (int64_t i = 0; i < p->value.numel(); ++i) p->value.mutable_f32()[i] *= 10.0f;
   }
   return decoder;
+}
+
+std::unique_ptr<Decoder> lively_decoder(bool tied) {
+  return lively_decoder(tiny_config(tied));
+}
+
+// B starts at zero, where A has no gradient.
+void fill_b(LoraAdapter& adapter) {
+  uint64_t seed = 0;
+  for (const auto& [name, lora] : adapter.layers()) {
+    for (int64_t i = 0; i < lora->bt.value.numel(); ++i) {
+      lora->bt.value.mutable_f32()[i] = static_cast<float>(0.1 * normal(++seed));
+    }
+  }
 }
 
 TEST_F(Gradients, OfAllWeightsMatchFiniteDifferences) {
@@ -97,15 +111,24 @@ TEST_F(Gradients, OfAnAdapterMatchFiniteDifferences) {
   LoraOptions options;
   options.rank = 3;
   const auto adapter = LoraAdapter::create(*decoder, options, 5);
-  uint64_t seed = 0;
-  for (const auto& [name, lora] : adapter->layers()) {
-    // B starts at zero, where A has no gradient.
-    for (int64_t i = 0; i < lora->bt.value.numel(); ++i) {
-      lora->bt.value.mutable_f32()[i] = static_cast<float>(0.1 * normal(++seed));
-    }
-  }
+  fill_b(*adapter);
   adapter->set_trainable();
   expect_slopes(*decoder, adapter.get(), adapter->parameters());
+}
+
+// Fused projections, norms on both sides and of queries and keys, caps, windows, layers without
+// rotation, and the path through a router's weights.
+TEST_F(Gradients, OfAnAdapterMatchFiniteDifferencesInEveryFamily) {
+  for (const std::string_view family : family_names()) {
+    SCOPED_TRACE(family);
+    const auto decoder = lively_decoder(tiny_family_config(std::string(family)));
+    LoraOptions options;
+    options.rank = 3;
+    const auto adapter = LoraAdapter::create(*decoder, options, 5);
+    fill_b(*adapter);
+    adapter->set_trainable();
+    expect_slopes(*decoder, adapter.get(), adapter->parameters());
+  }
 }
 
 TEST_F(Gradients, FrozenWeightsGetNone) {
