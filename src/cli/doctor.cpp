@@ -153,7 +153,8 @@ int run_doctor(const DoctorOptions& options, const GlobalOptions& globals) {
   text += "\n";
   if (plan) {
     text += fmt::format("Suggested plan (a dozen pairs on {}):\n", options.base);
-    text += fmt::format("  adapter      lora, rank {}\n", plan->rank);
+    text += fmt::format("  adapter      {}, rank {}\n", word_of(kAdapterKindWords, plan->adapter),
+                        plan->rank);
     text += fmt::format("  precision    {}\n", plan->dtype == DType::kBF16 ? "bf16" : "fp32");
     text += fmt::format("  steps        {} at rate {:g}\n", plan->steps, plan->learning_rate);
     text += fmt::format("  est. memory  {}\n", format_bytes(plan->predicted_peak_bytes));

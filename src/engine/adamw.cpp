@@ -81,6 +81,7 @@ double AdamW::step(float learning_rate, Device& device) {
     }
     std::memset(p.grad.mutable_f32() + s.first, 0, static_cast<size_t>(s.count) * sizeof(float));
   });
+  for (Parameter* p : parameters_) ++p->version;
   return norm;
 }
 

@@ -11,7 +11,18 @@
 
 namespace dlm {
 
-// Low-rank update of one linear layer (Hu et al. 2021): y += scale * B A dropout(x).
+// The magnitudes of a DoRA layer (Liu et al. 2024) and what the layer derives from them. The norm of
+// row j of W + scale B A is a constant in the backward pass, as in the paper's section 4.3.
+struct Dora {
+  Parameter magnitude;           // f32 [out]
+  std::vector<float> row_norm;   // [out], of W + scale B A
+  std::vector<float> row_scale;  // [out], magnitude / row_norm; 0 where the row is zero
+  std::vector<double> weight_squares;  // [out], of W alone; empty until first needed
+  uint64_t version = 0;                // of the parameters that the rows were computed from
+};
+
+// Low-rank update of one linear layer (Hu et al. 2021): y += scale * B A dropout(x). With DoRA
+// y = row_scale * (W x + scale * B A dropout(x)) + bias: dropout acts on the low-rank path alone.
 struct Lora {
   Parameter a;   // [rank, in]
   Parameter bt;  // [rank, out]: B transposed, so that all three products walk along memory
@@ -19,6 +30,7 @@ struct Lora {
   float scale = 1.0f;
   float dropout = 0.0f;
   uint64_t key = 0;  // names (layer, projection) in the random numbers
+  std::unique_ptr<Dora> dora;  // null: plain LoRA
 };
 
 struct LinearSpec {

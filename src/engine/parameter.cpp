@@ -10,12 +10,17 @@ void Parameter::make_trainable() {
   if (value.dtype() == DType::kF32) {
     if (value.owned_bytes() == 0) value = value.cast(DType::kF32);
   } else {
-    if (master.empty()) master = value.cast(DType::kF32);
+    if (master.empty()) {
+      master = value.cast(DType::kF32);
+    } else if (master.owned_bytes() == 0) {
+      master = master.cast(DType::kF32);
+    }
     value = value.cast(DType::kBF16);
   }
 }
 
 void Parameter::publish() {
+  ++version;
   if (master.empty()) return;
   auto* out = static_cast<BF16*>(value.mutable_data());
   const float* in = master.f32();

@@ -1,6 +1,7 @@
 // A parameter: a named weight, how it is stored for computing, and its gradient when it trains.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "engine/tensor.h"
@@ -17,12 +18,18 @@ struct Parameter {
   Tensor master;
   Tensor grad;
   bool trains = false;
+  // Counts the changes of the elements: what is derived from them (the row norms of DoRA) is
+  // computed again when it has moved on. Whoever writes elements other than AdamW raises it.
+  uint64_t version = 0;
 
   // Allocates the gradient (and the master copy of a bf16 value) of a parameter that is to train.
   void make_trainable();
   // The f32 elements that the optimizer updates.
   float* trained_elements() { return master.empty() ? value.mutable_f32() : master.mutable_f32(); }
-  // Rounds the master copy into a bf16 value after an update.
+  // The same for reading, of any parameter with f32 elements.
+  const float* f32_elements() const { return master.empty() ? value.f32() : master.f32(); }
+  // After trained_elements() were written: rounds the master copy into a bf16 value, raises the
+  // version.
   void publish();
 };
 

@@ -25,7 +25,7 @@ class Writer {
         dtype_(decoder.dtype()) {}
 
   void write() {
-    ValueId x = embed(graph_, &decoder_.embedding(), dtype_, c_.embedding_scale());
+    ValueId x = embed(graph_, &embedding_of(decoder_, adapter_), dtype_, c_.embedding_scale());
     out_.hidden.push_back(x);
     for (size_t i = 0; i < decoder_.layers().size(); ++i) {
       DecoderLayer& layer = decoder_.layers()[i];
@@ -173,7 +173,7 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
   if (use == GraphUse::kHidden) {
     out->graph.keep_all_values();
   } else {
-    cross_entropy(out->graph, out->final, &decoder.head(), decoder.dtype(),
+    cross_entropy(out->graph, out->final, &head_of(decoder, adapter), decoder.dtype(),
                   static_cast<float>(decoder.config().final_softcap));
   }
   out->graph.finish(use == GraphUse::kTraining);

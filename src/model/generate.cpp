@@ -11,6 +11,7 @@ namespace dlm {
 
 Generator::Generator(Decoder& decoder, LoraAdapter* adapter, Device& device, int64_t capacity)
     : decoder_(decoder),
+      head_(head_of(decoder, adapter)),
       device_(device),
       cache_(make_kv_cache(decoder, capacity)),
       graph_(build_generation_graph(decoder, adapter, cache_)),
@@ -58,7 +59,7 @@ std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   length_ += count;
 
   // Logits of the last token: the head is read once, so plain dot products on all workers.
-  const Tensor& head = decoder_.head().value;
+  const Tensor& head = head_.value;
   const int64_t hidden = head.dim(1);
   const int64_t vocab = head.dim(0);
   constexpr int64_t kRows = 256;

@@ -31,6 +31,7 @@ class Generator {
   std::span<const float> run(std::span<const int32_t> tokens);
 
   Decoder& decoder_;
+  Parameter& head_;
   Device& device_;
   KvCache cache_;
   std::unique_ptr<DecoderGraph> graph_;

@@ -85,8 +85,9 @@ LoopResult TrainingLoop::run(const LoopEvents& events) {
   last_weights_ = copy_weights();
   const std::vector<Parameter*> parameters = adapter_.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
-    std::memcpy(parameters[i]->value.mutable_f32(), kept_weights[i].f32(),
+    std::memcpy(parameters[i]->trained_elements(), kept_weights[i].f32(),
                 kept_weights[i].size_bytes());
+    parameters[i]->publish();
   }
   result.mean_loss = loss_sum / static_cast<double>(std::max<int64_t>(1, loss_count));
   return result;
@@ -208,7 +209,11 @@ EvalReport TrainingLoop::evaluate(int64_t step) {
 
 std::vector<Tensor> TrainingLoop::copy_weights() const {
   std::vector<Tensor> copies;
-  for (const Parameter* p : adapter_.parameters()) copies.push_back(p->value.cast(DType::kF32));
+  for (const Parameter* p : adapter_.parameters()) {
+    Tensor copy = Tensor::zeros(p->value.shape(), DType::kF32);
+    std::memcpy(copy.mutable_data(), p->f32_elements(), copy.size_bytes());
+    copies.push_back(std::move(copy));
+  }
   return copies;
 }
 

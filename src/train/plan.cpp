@@ -33,6 +33,39 @@ double flops_per_token(const ModelConfig& m) {
   return 4.0 * (static_cast<double>(m.num_linear_weights()) + head);
 }
 
+// The embedding and the head have no low-rank pair: named as targets, they are trained whole.
+bool is_trained_whole(const std::string& name) {
+  return name == kEmbedTokens || name == kLmHead;
+}
+
+// What the kind of adapter keeps beyond plain LoRA, without what depends on the batch: weights of
+// modules that are trained whole with gradient, two moments and the copies of the kept and the last
+// weights, all f32, and the value in activation type; DoRA's magnitudes likewise, and their rows.
+uint64_t adapter_kind_bytes(const ModelConfig& m, const TrainingPlan& p) {
+  const auto table = static_cast<uint64_t>(m.vocab_size) * static_cast<uint64_t>(m.hidden_size);
+  const uint64_t value_bytes = p.dtype == DType::kF32 ? 0 : dtype_size(p.dtype);
+  uint64_t bytes = p.modules_to_save.size() * table * (6 * 4 + value_bytes);
+  if (std::find(p.modules_to_save.begin(), p.modules_to_save.end(), kLmHead) !=
+      p.modules_to_save.end()) {
+    // The gradient of 512 tokens' logits (ops/cross_entropy.cpp).
+    bytes += 512 * static_cast<uint64_t>(m.vocab_size + m.hidden_size) * dtype_size(p.dtype);
+  }
+  if (p.adapter == AdapterKind::kDora) {
+    const int64_t rows = m.num_layers * (2 * m.hidden_size + 2 * m.intermediate_size +
+                                         m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+    bytes += static_cast<uint64_t>(rows) * (6 * 4 + 16);
+  }
+  return bytes;
+}
+
+// Per token: DoRA keeps each output before its scale.
+int64_t adapter_kind_activation_bytes(const ModelConfig& m, const TrainingPlan& p) {
+  if (p.adapter != AdapterKind::kDora) return 0;
+  return m.num_layers * static_cast<int64_t>(dtype_size(p.dtype)) *
+         (2 * m.hidden_size + 2 * m.intermediate_size +
+          m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+}
+
 // f32 and activation-type values that the backward pass keeps, per token.
 int64_t activation_bytes(const ModelConfig& m, DType dtype) {
   const auto act = static_cast<int64_t>(dtype_size(dtype));
@@ -82,10 +115,16 @@ void check_supported(const Frontmatter& f) {
   if (t.adapters)
     refuse("training.adapters: named adapters are not trained by this version",
            "write the flat keys of training instead");
-  if (t.adapter.kind != AdapterKind::kLora) {
+  if (t.adapter.kind == AdapterKind::kQlora) {
     refuse(std::string("training.adapter: ") + word_of(kAdapterKindWords, t.adapter.kind) +
                " is not trained by this version",
            "write adapter: lora");
+  }
+  if (t.adapter.target_modules && !t.adapter.target_modules->empty() &&
+      std::all_of(t.adapter.target_modules->begin(), t.adapter.target_modules->end(),
+                  is_trained_whole)) {
+    refuse("training.target_modules names no linear layer",
+           "add some, for example q_proj and v_proj, or all-linear");
   }
   if (t.optimizer != Optimizer::kAdamw) {
     refuse(std::string("training.optimizer: ") + word_of(kOptimizerWords, t.optimizer) +
@@ -110,7 +149,13 @@ TrainingPlan make_plan(const PlanInput& in) {
   p.alpha = t.adapter.lora_alpha;
   p.dropout = t.adapter.lora_dropout;
   p.schedule = t.lr_scheduler;
-  if (t.adapter.target_modules) p.target_modules = *t.adapter.target_modules;
+  p.adapter = t.adapter.kind;
+  for (const std::string& name : t.adapter.target_modules.value_or(std::vector<std::string>{})) {
+    (is_trained_whole(name) ? p.modules_to_save : p.target_modules).push_back(name);
+  }
+  std::sort(p.modules_to_save.begin(), p.modules_to_save.end());
+  const auto repeated = std::unique(p.modules_to_save.begin(), p.modules_to_save.end());
+  p.modules_to_save.erase(repeated, p.modules_to_save.end());
   p.max_tokens = max_row_tokens(*in.frontmatter, *in.model);
   p.reasons.push_back(
       std::string("precision ") + dtype_name(p.dtype) +
@@ -177,8 +222,10 @@ TrainingPlan make_plan(const PlanInput& in) {
                             (5 * m.hidden_size + 2 * m.head_dim * (m.num_heads + m.num_kv_heads) +
                              3 * m.intermediate_size));
   const uint64_t logits = 2 * 64 * static_cast<uint64_t>(m.vocab_size) * (4 + dtype_size(p.dtype));
-  const uint64_t fixed = weights + lora_elements * 4 * 5 + logits + (uint64_t{64} << 20);
-  const auto per_token = static_cast<uint64_t>(activation_bytes(m, p.dtype));
+  const uint64_t fixed =
+      weights + lora_elements * 4 * 5 + logits + adapter_kind_bytes(m, p) + (uint64_t{64} << 20);
+  const auto per_token =
+      static_cast<uint64_t>(activation_bytes(m, p.dtype) + adapter_kind_activation_bytes(m, p));
   const int64_t longest = std::max<int64_t>(32, in.longest_row);
   int64_t fit = 4096;
   if (in.memory_bytes > fixed) {
@@ -211,6 +258,7 @@ TrainingPlan make_plan(const PlanInput& in) {
 
 Json plan_json(const TrainingPlan& p) {
   Json json = Json::object();
+  json.set("adapter", word_of(kAdapterKindWords, p.adapter));
   json.set("alpha", p.alpha);
   json.set("dropout", p.dropout);
   json.set("est_peak_gb", static_cast<double>(p.predicted_peak_bytes) / 1e9);
@@ -220,6 +268,9 @@ Json plan_json(const TrainingPlan& p) {
   json.set("learning_rate", p.learning_rate);
   json.set("lr_scheduler", word_of(kLrSchedulerWords, p.schedule));
   json.set("max_tokens", p.max_tokens);
+  Json whole = Json::array();
+  for (const std::string& module : p.modules_to_save) whole.push_back(module);
+  json.set("modules_to_save", std::move(whole));
   json.set("precision", p.dtype == DType::kBF16 ? "bf16" : "fp32");
   json.set("rank", p.rank);
   Json reasons = Json::array();

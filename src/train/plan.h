@@ -41,9 +41,11 @@ struct TrainingPlan {
   LrScheduler schedule = LrScheduler::kCosine;
   int64_t warmup_steps = 0;
   double dropout = 0;
+  AdapterKind adapter = AdapterKind::kLora;
   int64_t rank = 8;
   int64_t alpha = 16;
-  std::vector<std::string> target_modules;  // empty: all linear layers
+  std::vector<std::string> target_modules;   // empty: all linear layers
+  std::vector<std::string> modules_to_save;  // embed_tokens, lm_head: trained whole
   int64_t max_tokens = 0;                   // of a row
   int64_t micro_batch_tokens = 0;
   int64_t eval_every = 0;
@@ -66,7 +68,7 @@ int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model)
 // cannot run here: fp16, bf16 without its products.
 DType choose_dtype(const Frontmatter& frontmatter, bool machine_has_bf16);
 
-// Throws Error(kTrain) for settings that this version cannot train (qlora, dora, named adapters,
+// Throws Error(kTrain) for settings that this version cannot train (qlora, named adapters,
 // optimizers other than AdamW), at the key's name.
 void check_supported(const Frontmatter& frontmatter);
 

@@ -309,7 +309,9 @@ TrainResult train_document(const TrainRequest& request, const TrainEvents& event
   options.rank = result.plan.rank;
   options.alpha = static_cast<double>(result.plan.alpha);
   options.dropout = result.plan.dropout;
+  options.use_dora = result.plan.adapter == AdapterKind::kDora;
   options.target_modules = result.plan.target_modules;
+  options.modules_to_save = result.plan.modules_to_save;
   options.base_name = p.base.key;
   options.base_revision = p.base.revision;
   const auto adapter =

@@ -223,6 +223,51 @@ TEST_P(RankKernelsOf, ExpandThroughDropoutUsesTheSameMask) {
   }
 }
 
+TEST_P(RankKernelsOf, RowScaleBackwardAddsDotsAndScalesInPlace) {
+  const auto check_type = [&]<class T>(const T*) {
+    for (int64_t cols = 1; cols <= 40; ++cols) {
+      const int64_t rows = 1 + cols % 7;
+      const int64_t ld = cols + 3;
+      auto dy = as_type<T>(numbers(rows * ld, 21));
+      const auto before = as_f32(dy);
+      const auto u = as_type<T>(numbers(rows * ld, 22));
+      const auto scale = numbers(cols, 23);
+      std::vector<float> dots(static_cast<size_t>(cols), 0.5f);
+      k().rows<T>().row_scale_backward(dy.data(), u.data(), scale.data(), rows, ld, cols,
+                                       dots.data());
+      const auto after = as_f32(dy);
+      for (int64_t c = 0; c < cols; ++c) {
+        double exact = 0.5;
+        for (int64_t t = 0; t < rows; ++t) exact += at(before, t * ld + c) * at(as_f32(u), t * ld + c);
+        EXPECT_NEAR(at(dots, c), exact, bound(16 * rows)) << cols;
+      }
+      for (int64_t i = 0; i < rows * ld; ++i) {
+        const int64_t c = i % ld;
+        const float product = before[static_cast<size_t>(i)] *
+                              (c < cols ? scale[static_cast<size_t>(c)] : 1.0f);
+        const auto expected = as_f32(as_type<T>({product}));
+        EXPECT_EQ(after[static_cast<size_t>(i)], expected[0]) << cols << " " << i;
+      }
+    }
+  };
+  check_type(static_cast<const float*>(nullptr));
+  check_type(static_cast<const BF16*>(nullptr));
+}
+
+TEST_P(RankKernelsOf, MultiplyIsElementwise) {
+  for (int64_t n = 0; n <= 40; ++n) {
+    const auto x = numbers(n, 24);
+    auto y = numbers(n + 1, 25);
+    const auto before = y;
+    k().multiply(x.data(), n, y.data());
+    for (int64_t i = 0; i < n; ++i) {
+      const auto c = static_cast<size_t>(i);
+      EXPECT_EQ(y[c], x[c] * before[c]);
+    }
+    EXPECT_EQ(y.back(), before.back());
+  }
+}
+
 // Both have fused multiply-adds and the same sixteen lanes.
 TEST(RankKernels, Avx2AndAvx512GiveTheSameBits) {
   if (best_isa_tier() < IsaTier::kAvx512) GTEST_SKIP() << "skipped: no AVX-512 here";

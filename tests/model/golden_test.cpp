@@ -10,6 +10,7 @@
 #include "model/decoder.h"
 #include "model/generate.h"
 #include "model/golden.h"
+#include "model/merge.h"
 
 namespace dlm {
 namespace {
@@ -81,6 +82,8 @@ class Golden : public ::testing::TestWithParam<fs::path> {
   }
 
   void expect_adapter_kind(const std::string& kind);
+  // `transposed`: ours is [cols, rows] of theirs.
+  static void expect_gradient(const Parameter& p, std::span<const float> expected, bool transposed);
 
   fs::path folder_;
   ModelConfig config_;
@@ -187,6 +190,23 @@ TEST_P(Golden, RouterLogitsAndAuxiliaryLoss) {
   EXPECT_NEAR(loss, static_cast<double>(f32_values(golden_->at("aux_loss"))[0]), 1e-5);
 }
 
+void Golden::expect_gradient(const Parameter& p, std::span<const float> expected, bool transposed) {
+  const int64_t rows = transposed ? p.grad.dim(0) : 1;
+  const int64_t cols = p.grad.numel() / rows;
+  double difference = 0;
+  double norm = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      const double ours = static_cast<double>(p.grad.f32()[r * cols + c]);
+      const double theirs = static_cast<double>(expected[static_cast<size_t>(c * rows + r)]);
+      difference += (ours - theirs) * (ours - theirs);
+      norm += theirs * theirs;
+    }
+  }
+  EXPECT_GT(norm, 0.0) << p.name;
+  EXPECT_LT(std::sqrt(difference), 1e-4 * std::sqrt(norm)) << p.name;
+}
+
 void Golden::expect_adapter_kind(const std::string& kind) {
   if (!has(kind.c_str())) GTEST_SKIP() << "skipped: " << folder_.filename().string() << " has no " << kind;
   const auto reference = SafetensorsFile::open(folder_ / (kind + ".safetensors"));
@@ -210,24 +230,11 @@ void Golden::expect_adapter_kind(const std::string& kind) {
     EXPECT_NEAR(mean_loss(exec), static_cast<double>(losses[step]), 1e-4) << "step " << step;
     if (step == 0) {
       for (const auto& [module, lora] : adapter->layers()) {
-        for (const bool is_b : {false, true}) {
-          const Parameter& p = is_b ? lora->bt : lora->a;
-          const auto expected = f32_values(reference.at("grad." + p.name));
-          const int64_t rows = p.grad.dim(0);
-          const int64_t cols = p.grad.dim(1);
-          double difference = 0;
-          double norm = 0;
-          for (int64_t r = 0; r < rows; ++r) {
-            for (int64_t c = 0; c < cols; ++c) {
-              const double ours = static_cast<double>(p.grad.f32()[r * cols + c]);
-              const auto at = static_cast<size_t>(is_b ? c * rows + r : r * cols + c);
-              const double theirs = static_cast<double>(expected[at]);
-              difference += (ours - theirs) * (ours - theirs);
-              norm += theirs * theirs;
-            }
-          }
-          EXPECT_LT(std::sqrt(difference), 1e-4 * std::sqrt(norm)) << p.name;
-        }
+        expect_gradient(lora->a, f32_values(reference.at("grad." + lora->a.name)), false);
+        expect_gradient(lora->bt, f32_values(reference.at("grad." + lora->bt.name)), true);
+        if (!lora->dora) continue;
+        const Parameter& magnitude = lora->dora->magnitude;
+        expect_gradient(magnitude, f32_values(reference.at("grad." + magnitude.name)), false);
       }
     }
     if (step < 5) optimizer.step(1e-3f, device_);
@@ -236,16 +243,16 @@ void Golden::expect_adapter_kind(const std::string& kind) {
   const auto expected = LoraAdapter::load(folder_ / ("adapter_" + kind + "_final"), *decoder_);
   int64_t total = 0;
   int64_t beyond = 0;
-  for (const auto& [module, lora] : adapter->layers()) {
-    const Lora* other = expected->find(module);
-    ASSERT_NE(other, nullptr) << module;
-    for (const auto& [ours, theirs] : {std::pair(&lora->a, &other->a), std::pair(&lora->bt, &other->bt)}) {
-      for (int64_t i = 0; i < ours->value.numel(); ++i) {
-        const float difference = std::abs(ours->value.f32()[i] - theirs->value.f32()[i]);
-        ++total;
-        beyond += difference > 2e-4f ? 1 : 0;
-        ASSERT_LT(difference, 5e-3f) << ours->name;
-      }
+  const std::vector<Parameter*> trained = adapter->parameters();
+  const std::vector<Parameter*> theirs = expected->parameters();
+  ASSERT_EQ(trained.size(), theirs.size());
+  for (size_t p = 0; p < trained.size(); ++p) {
+    ASSERT_EQ(trained[p]->name, theirs[p]->name);
+    for (int64_t i = 0; i < trained[p]->value.numel(); ++i) {
+      const float difference = std::abs(trained[p]->value.f32()[i] - theirs[p]->value.f32()[i]);
+      ++total;
+      beyond += difference > 2e-4f ? 1 : 0;
+      ASSERT_LT(difference, 5e-3f) << trained[p]->name;
     }
   }
   EXPECT_LE(static_cast<double>(beyond), 0.001 * static_cast<double>(total));
@@ -253,10 +260,34 @@ void Golden::expect_adapter_kind(const std::string& kind) {
 
 TEST_P(Golden, LoraForwardGradientsAndTrajectory) { expect_adapter_kind("lora"); }
 TEST_P(Golden, RankStabilizedLora) { expect_adapter_kind("rslora"); }
+TEST_P(Golden, DoraForwardGradientsAndTrajectory) { expect_adapter_kind("dora"); }
+
+// One module of each kind, merged by PEFT's merge_and_unload; rounding of a few sums: 1e-5.
+TEST_P(Golden, MergedWeights) {
+  int64_t compared = 0;
+  for (const std::string kind : {"lora", "rslora", "dora"}) {
+    if (!has(kind.c_str())) continue;
+    const auto reference = SafetensorsFile::open(folder_ / (kind + ".safetensors"));
+    const auto adapter = LoraAdapter::load(folder_ / ("adapter_" + kind + "_init"), *decoder_);
+    for (const auto& [module, weight] : decoder_->linear_layers()) {
+      const auto* expected = reference.find("merged." + module + ".weight");
+      if (expected == nullptr) continue;
+      const Lora* lora = adapter->find(module);
+      ASSERT_NE(lora, nullptr) << module;
+      const Tensor merged = merged_weight(weight->value, *lora, device_.kernels());
+      ASSERT_EQ(merged.shape(), expected->shape);
+      for (int64_t i = 0; i < merged.numel(); ++i) {
+        ASSERT_NEAR(merged.f32()[i], f32_values(*expected)[static_cast<size_t>(i)], 1e-5) << kind;
+      }
+      ++compared;
+    }
+  }
+  if (compared == 0) GTEST_SKIP() << "skipped: " << folder_.filename().string() << " has no adapters";
+}
 
 TEST_P(Golden, OtherKindsAreNamed) {
   std::string names;
-  for (const char* kind : {"dora", "dpo", "orpo"}) {
+  for (const char* kind : {"dpo", "orpo"}) {
     if (has(kind)) names += std::string(names.empty() ? "" : ", ") + kind;
   }
   if (!names.empty()) {

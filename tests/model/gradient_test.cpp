@@ -32,14 +32,15 @@ class Gradients : public ::testing::Test {
     exec.backward();
   }
 
-  // Moves each parameter along a random direction of +-1: the loss must change by gradient .
+  // Moves each parameter along random directions of +-1: the loss must change by gradient .
   // direction. The step of 2^-10 keeps the third-order term below 1% of the slope; the loss, near
   // 4, has a rounding error near 2e-7, which the step turns into 1e-4.
   void expect_slopes(Decoder& decoder, LoraAdapter* adapter,
-                     const std::vector<Parameter*>& parameters) {
+                     const std::vector<Parameter*>& parameters, uint64_t directions = 3,
+                     float step = 0x1p-10f) {
     compute(decoder, adapter);
     for (Parameter* p : parameters) {
-      for (uint64_t direction = 0; direction < 3; ++direction) {
+      for (uint64_t direction = 0; direction < directions; ++direction) {
         const int64_t n = p->value.numel();
         float* w = p->trained_elements();
         const std::vector<float> before(w, w + n);
@@ -48,17 +49,17 @@ class Gradients : public ::testing::Test {
           return random_key({direction, static_cast<uint64_t>(i)}) % 2 == 0 ? 1.0f : -1.0f;
         };
         for (int64_t i = 0; i < n; ++i) slope += static_cast<double>(p->grad.f32()[i] * sign(i));
-        constexpr float kStep = 0x1p-10f;
         double moved[2];
         for (const int way : {0, 1}) {
           for (int64_t i = 0; i < n; ++i) {
-            w[i] = before[static_cast<size_t>(i)] + (way == 0 ? kStep : -kStep) * sign(i);
+            w[i] = before[static_cast<size_t>(i)] + (way == 0 ? step : -step) * sign(i);
           }
           moved[way] = loss(decoder, adapter);
         }
         std::copy(before.begin(), before.end(), w);
-        const double measured = (moved[0] - moved[1]) / (2.0 * static_cast<double>(kStep));
-        EXPECT_NEAR(slope, measured, 2e-4 + 0.01 * std::abs(measured))
+        const double measured = (moved[0] - moved[1]) / (2.0 * static_cast<double>(step));
+        const double rounding = 2e-7 / static_cast<double>(step);
+        EXPECT_NEAR(slope, measured, rounding + 0.01 * std::abs(measured))
             << p->name << " along direction " << direction;
       }
     }
@@ -121,13 +122,17 @@ TEST_F(Gradients, OfAnAdapterMatchFiniteDifferences) {
 TEST_F(Gradients, OfAnAdapterMatchFiniteDifferencesInEveryFamily) {
   for (const std::string_view family : family_names()) {
     SCOPED_TRACE(family);
-    const auto decoder = lively_decoder(tiny_family_config(std::string(family)));
+    ModelConfig config = tiny_family_config(std::string(family));
+    // With a choice to make, the loss jumps where the choice changes.
+    config.experts_per_token = config.num_experts;
+    const auto decoder = lively_decoder(config);
     LoraOptions options;
     options.rank = 3;
     const auto adapter = LoraAdapter::create(*decoder, options, 5);
     fill_b(*adapter);
     adapter->set_trainable();
-    expect_slopes(*decoder, adapter.get(), adapter->parameters());
+    // Norms of small sublayer outputs bend the loss more: a quarter of the step.
+    expect_slopes(*decoder, adapter.get(), adapter->parameters(), 1, 0x1p-12f);
   }
 }
 

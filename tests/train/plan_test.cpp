@@ -80,6 +80,24 @@ TEST_F(PlanTest, WrittenSettingsAreObeyed) {
   EXPECT_EQ(p.target_modules, (std::vector<std::string>{"q_proj", "v_proj"}));
 }
 
+TEST_F(PlanTest, TheEmbeddingAndTheHeadAreTrainedWhole) {
+  const TrainingPlan p = plan("  target_modules: [lm_head, q_proj, embed_tokens, lm_head]\n");
+  EXPECT_EQ(p.target_modules, std::vector<std::string>{"q_proj"});
+  EXPECT_EQ(p.modules_to_save, (std::vector<std::string>{"embed_tokens", "lm_head"}));
+  const TrainingPlan only_linear = plan("  target_modules: [q_proj]\n");
+  EXPECT_TRUE(only_linear.modules_to_save.empty());
+  // At least weight, gradient and two moments of both, in f32.
+  const auto table = static_cast<uint64_t>(model_.vocab_size * model_.hidden_size);
+  EXPECT_GT(p.predicted_peak_bytes, only_linear.predicted_peak_bytes + 2 * table * 16);
+}
+
+TEST_F(PlanTest, DoraIsPlannedWithItsMemory) {
+  const TrainingPlan p = plan("  adapter: dora\n");
+  EXPECT_EQ(p.adapter, AdapterKind::kDora);
+  EXPECT_EQ(plan_json(p).at("adapter").as_string(), "dora");
+  EXPECT_GT(p.predicted_peak_bytes, plan().predicted_peak_bytes);
+}
+
 TEST_F(PlanTest, DefaultsThatAreWrittenAreObeyedToo) {
   const TrainingPlan p = plan("  learning_rate: 0.0002\n  num_epochs: 3\n");
   EXPECT_EQ(p.learning_rate, 0.0002);
@@ -227,8 +245,11 @@ std::string unsupported(const std::string& training) {
 TEST(CheckSupported, RefusesByTheNameOfTheKey) {
   EXPECT_EQ(unsupported(""), "no error");
   EXPECT_EQ(unsupported("  adapter: lora\n  optimizer: adamw_torch\n"), "no error");
-  EXPECT_EQ(unsupported("  adapter: dora\n"),
-            "training.adapter: dora is not trained by this version | write adapter: lora");
+  EXPECT_EQ(unsupported("  adapter: dora\n"), "no error");
+  EXPECT_EQ(unsupported("  target_modules: [q_proj, embed_tokens]\n"), "no error");
+  EXPECT_EQ(unsupported("  target_modules: [lm_head, embed_tokens]\n"),
+            "training.target_modules names no linear layer | add some, for example q_proj and "
+            "v_proj, or all-linear");
   EXPECT_EQ(unsupported("  adapter: qlora\n"),
             "training.adapter: qlora is not trained by this version | write adapter: lora");
   EXPECT_EQ(unsupported("  optimizer: galore_adamw\n"),

@@ -67,6 +67,10 @@ struct RowKernels {
   // out[j, k] += sum_t c[t, j] * x[t, k]: x [rows, ldx], c [rows, rank], out [rank, ldo].
   void (*rank_outer)(const T* x, int64_t rows, int64_t ldx, int64_t dim, const float* c,
                      int64_t rank, float* out, int64_t ldo);
+  // DoRA's backward step over `rows` rows of stride ld, for columns [0, cols), in one pass:
+  // dots[k] += sum_t dy[t, k] * u[t, k], then dy[t, k] *= scale[k].
+  void (*row_scale_backward)(T* dy, const T* u, const float* scale, int64_t rows, int64_t ld,
+                             int64_t cols, float* dots);
   // y = dropout(x) with keep probability 1 - p, survivors scaled by 1 / (1 - p). Element k of the
   // row depends on (key, first + k) only, where x starts at column `first`. The key
   // is a hash (random_key): masks of keys that differ in a few bits only may be related.
@@ -86,7 +90,8 @@ struct Kernels {
                               int64_t rank, uint64_t key, int64_t first, float drop);
   // s = cap * tanh(scale * s / cap) in place (soft capping, Gemma 2).
   void (*softcap)(float* s, int64_t n, float scale, float cap);
-  void (*add)(const float* x, int64_t n, float* y);  // y += x
+  void (*add)(const float* x, int64_t n, float* y);       // y += x
+  void (*multiply)(const float* x, int64_t n, float* y);  // y *= x
   void (*axpy)(float a, const float* x, int64_t n, float* y);
   double (*sum_of_squares)(const float* x, int64_t n);
   // One AdamW step (Loshchilov and Hutter 2019) on n elements: decoupled decay, then

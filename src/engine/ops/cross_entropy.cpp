@@ -24,8 +24,12 @@ int64_t chunk_of(int64_t num_labels) {
 // The input gradient sums over the vocabulary in pieces, which stay in the cache while they are
 // packed.
 constexpr int64_t kVocabPiece = 2048;
-// When the head trains too, its gradient is one product over this many labelled tokens.
-constexpr int64_t kGroup = 1024;
+// When the head trains too, dlogits of this many labelled tokens are held at once: 48 MiB in bf16
+// for 49,152 tokens. A larger group reads and writes the head's gradient less often.
+constexpr int64_t kGroup = 512;
+// Head rows of one task: with 576 columns its gradient tile is 576 KiB, which stays in L2 while all
+// document rows of a group are added.
+constexpr int64_t kHeadRows = 256;
 
 template <class T>
 class CrossEntropyOp : public Op {
@@ -70,44 +74,7 @@ class CrossEntropyOp : public Op {
       process_all(exec, labelled);
       return;
     }
-    // The head's gradient sums over tokens, so chunks leave their dlogits in a shared buffer.
-    std::vector<T> dlogits(static_cast<size_t>(kGroup * vocab_));
-    std::vector<T> lines(static_cast<size_t>(kGroup * hidden_));
-    const auto total = static_cast<int64_t>(labelled.size());
-    for (int64_t first = 0; first < total; first += kGroup) {
-      const int64_t count = std::min(kGroup, total - first);
-      const int64_t padded = (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-      std::memset(static_cast<void*>(dlogits.data() + count * vocab_), 0,
-                  static_cast<size_t>((padded - count) * vocab_) * sizeof(T));
-      std::memset(static_cast<void*>(lines.data() + count * hidden_), 0,
-                  static_cast<size_t>((padded - count) * hidden_) * sizeof(T));
-      exec.run((count + kMaxChunk - 1) / kMaxChunk, [&](int64_t chunk, int worker) {
-        const int64_t at = chunk * kMaxChunk;
-        const int64_t end = std::min(at + kMaxChunk, count);
-        process_chunk(exec, labelled, first + at, end - at, exec.scratch(worker),
-                      dlogits.data() + at * vocab_);
-        for (int64_t i = at; i < end; ++i) {
-          std::memcpy(static_cast<void*>(lines.data() + i * hidden_),
-                      exec.data<T>(x_) + labelled[static_cast<size_t>(first + i)] * hidden_,
-                      static_cast<size_t>(hidden_) * sizeof(T));
-        }
-      });
-      constexpr int64_t kRows = 256;
-      exec.run((vocab_ + kRows - 1) / kRows, [&](int64_t task, int) {
-        GemmShape shape;
-        shape.m = std::min(kRows, vocab_ - task * kRows);
-        shape.n = hidden_;
-        shape.k = padded;
-        shape.lda = vocab_;
-        shape.ldb = hidden_;
-        shape.ldc = hidden_;
-        shape.trans_a = true;
-        shape.accumulate = true;
-        shape.input = head_->value.dtype();
-        gemm(shape, dlogits.data() + task * kRows, lines.data(),
-             head_->grad.mutable_f32() + task * kRows * hidden_);
-      });
-    }
+    backward_with_head(exec, labelled);
   }
 
  private:
@@ -124,29 +91,109 @@ class CrossEntropyOp : public Op {
     const int64_t chunk = chunk_of(total);
     exec.run((total + chunk - 1) / chunk, [&](int64_t task, int worker) {
       const int64_t first = task * chunk;
-      process_chunk(exec, labelled, first, std::min(chunk, total - first), exec.scratch(worker),
-                    nullptr);
+      process_chunk(exec, labelled, first, std::min(chunk, total - first), exec.scratch(worker));
     });
   }
 
+  // Gradients of logits lie over the logits that they come from, in T.
+  int64_t dlogits_stride() const {
+    return vocab_ * static_cast<int64_t>(sizeof(float) / sizeof(T));
+  }
+
+  // Labelled tokens of one document row, or of kGroup of them in a long one: [first, first + count)
+  // of the list of labelled tokens, at line `slot` of the group's buffers.
+  struct Piece {
+    int64_t first;
+    int64_t count;
+    int64_t slot;
+    int64_t padded() const { return (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock; }
+  };
+
+  // The pieces of all rows, cut into groups of at most kGroup padded lines. A piece depends on its
+  // own row only.
+  static std::vector<std::vector<Piece>> groups_of(Exec& exec,
+                                                   const std::vector<int64_t>& labelled) {
+    std::vector<std::vector<Piece>> groups;
+    int64_t used = kGroup;
+    const auto total = static_cast<int64_t>(labelled.size());
+    int64_t first = 0;
+    for (const BatchRow& row : exec.batch().rows) {
+      int64_t end = first;
+      while (end < total && labelled[static_cast<size_t>(end)] < row.end) ++end;
+      for (; first < end; first += groups.back().back().count) {
+        Piece piece{first, std::min(kGroup, end - first), 0};
+        if (used + piece.padded() > kGroup) {
+          groups.emplace_back();
+          used = 0;
+        }
+        piece.slot = used;
+        used += piece.padded();
+        groups.back().push_back(piece);
+      }
+    }
+    return groups;
+  }
+
+  // The head's gradient, dlogits^T lines, is one product per document row, added in the order of
+  // rows: its bits do not depend on which rows share a batch.
+  void backward_with_head(Exec& exec, const std::vector<int64_t>& labelled) const {
+    std::vector<T> dlogits(static_cast<size_t>(kGroup * vocab_));
+    std::vector<T> lines(static_cast<size_t>(kGroup * hidden_));
+    for (const std::vector<Piece>& group : groups_of(exec, labelled)) {
+      // Padding lines are multiplied too.
+      std::fill(dlogits.begin(), dlogits.end(), T{});
+      std::fill(lines.begin(), lines.end(), T{});
+      std::vector<int64_t> slots;  // of each labelled token of the group
+      for (const Piece& piece : group) {
+        for (int64_t i = 0; i < piece.count; ++i) slots.push_back(piece.slot + i);
+      }
+      const int64_t first = group.front().first;
+      const auto count = static_cast<int64_t>(slots.size());
+      exec.run((count + kMaxChunk - 1) / kMaxChunk, [&](int64_t chunk, int worker) {
+        const int64_t at = chunk * kMaxChunk;
+        const int64_t size = std::min(kMaxChunk, count - at);
+        process_chunk(exec, labelled, first + at, size, exec.scratch(worker));
+        const T* gradient = reinterpret_cast<const T*>(exec.scratch(worker));
+        for (int64_t i = 0; i < size; ++i) {
+          const int64_t slot = slots[static_cast<size_t>(at + i)];
+          const int64_t token = labelled[static_cast<size_t>(first + at + i)];
+          std::copy_n(gradient + i * dlogits_stride(), vocab_, dlogits.data() + slot * vocab_);
+          std::copy_n(exec.data<T>(x_) + token * hidden_, hidden_, lines.data() + slot * hidden_);
+        }
+      });
+      exec.run((vocab_ + kHeadRows - 1) / kHeadRows, [&](int64_t task, int) {
+        for (const Piece& piece : group) {
+          GemmShape shape;
+          shape.m = std::min(kHeadRows, vocab_ - task * kHeadRows);
+          shape.n = hidden_;
+          shape.k = piece.padded();
+          shape.lda = vocab_;
+          shape.ldb = hidden_;
+          shape.ldc = hidden_;
+          shape.trans_a = true;
+          shape.accumulate = true;
+          shape.input = head_->value.dtype();
+          gemm(shape, dlogits.data() + piece.slot * vocab_ + task * kHeadRows,
+               lines.data() + piece.slot * hidden_,
+               head_->grad.mutable_f32() + task * kHeadRows * hidden_);
+        }
+      });
+    }
+  }
+
   // Losses of the labelled tokens [first, first + count), and their input gradient when the graph
-  // trains. dlogits [count, vocab] go to `dlogits` when it is given, else over the logits that they
-  // come from.
+  // trains. Leaves the gradient of the logits in `memory`.
   void process_chunk(Exec& exec, const std::vector<int64_t>& labelled, int64_t first, int64_t count,
-                     std::byte* memory, T* dlogits) const {
+                     std::byte* memory) const {
     const int64_t padded = (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
     float* logits = reinterpret_cast<float*>(memory);
     float* tile = logits + padded * vocab_;
     T* lines = reinterpret_cast<T*>(tile + padded * hidden_);
     // The loss destroys its logits, their capped values are needed once more.
     float* capped = tile + 2 * padded * hidden_;
+    T* dlogits = reinterpret_cast<T*>(logits);
+    const int64_t ld = dlogits_stride();
     const bool training = exec.graph().requires_grad(loss_);
-    const bool in_place = dlogits == nullptr;
-    int64_t ld = vocab_;
-    if (in_place) {
-      dlogits = reinterpret_cast<T*>(logits);
-      ld *= static_cast<int64_t>(sizeof(float) / sizeof(T));
-    }
     std::memset(static_cast<void*>(lines), 0, static_cast<size_t>(padded * hidden_) * sizeof(T));
     for (int64_t i = 0; i < count; ++i) {
       std::memcpy(static_cast<void*>(lines + i * hidden_),
@@ -171,15 +218,12 @@ class CrossEntropyOp : public Op {
       }
     }
     if (!training || !exec.graph().requires_grad(x_)) return;
-    if (in_place) {
-      for (int64_t i = count; i < padded; ++i) {
-        std::memset(static_cast<void*>(dlogits + i * ld), 0,
-                    static_cast<size_t>(vocab_) * sizeof(T));
-      }
+    for (int64_t i = count; i < padded; ++i) {
+      std::memset(static_cast<void*>(dlogits + i * ld), 0, static_cast<size_t>(vocab_) * sizeof(T));
     }
     for (int64_t col = 0; col < vocab_; col += kVocabPiece) {
       GemmShape shape;
-      shape.m = in_place ? padded : count;
+      shape.m = padded;
       shape.n = hidden_;
       shape.k = std::min(kVocabPiece, vocab_ - col);
       shape.lda = ld;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/cpu/gemm.h"
+#include "engine/dora.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -14,6 +15,11 @@ namespace linear {
 
 template <class T>
 void LinearOp<T>::forward(Exec& exec) const {
+  for (const LinearSpec& spec : specs_) {
+    if (spec.lora != nullptr && spec.lora->dora) {
+      refresh_row_scale(*spec.lora, spec.weight->value, exec.device());
+    }
+  }
   project_lora(exec);
   if (exec.tokens() <= kFewTokens) {
     forward_few(exec);
@@ -128,6 +134,16 @@ void LinearOp<T>::add_lora_and_bias(Exec& exec, size_t i, int64_t first, int64_t
                                exec.data<float>(lora_hidden_[i]) + first * spec.lora->rank,
                                spec.lora->bt.value.f32() + col, out(i), spec.lora->rank);
   }
+  if (spec.lora != nullptr && spec.lora->dora) {
+    for (int64_t m = 0; m < count; ++m) {
+      float* line = tile + m * cols;
+      if (exec.graph().training()) {
+        exec.rows<T>().from_f32(line, cols,
+                                exec.data<T>(unscaled_[i]) + (first + m) * out(i) + col);
+      }
+      exec.kernels().multiply(spec.lora->dora->row_scale.data() + col, cols, line);
+    }
+  }
   if (spec.bias != nullptr) {
     for (int64_t m = 0; m < count; ++m) {
       exec.kernels().add(spec.bias->value.f32() + col, cols, tile + m * cols);
@@ -160,6 +176,7 @@ std::vector<ValueId> add_linear(Graph& graph, ValueId x, std::vector<LinearSpec>
   std::vector<ValueId> outputs;
   std::vector<ValueId> hidden;
   std::vector<ValueId> grads;
+  std::vector<ValueId> unscaled;
   ValueId narrowed;
   for (const LinearSpec& spec : specs) {
     check(spec.weight->value.dtype() == dtype, "linear: the weight is not in the activation type");
@@ -172,14 +189,19 @@ std::vector<ValueId> add_linear(Graph& graph, ValueId x, std::vector<LinearSpec>
                               : ValueId{});
     grads.push_back(has_lora ? graph.add_value(spec.lora->bt.name, spec.lora->rank, DType::kF32)
                              : ValueId{});
+    const bool has_dora = has_lora && spec.lora->dora;
+    unscaled.push_back(has_dora ? graph.add_value(spec.lora->dora->magnitude.name, out, dtype)
+                                : ValueId{});
     if (to_residual) narrowed = graph.add_value(spec.weight->name + " gradient", out, dtype);
   }
   if (dtype == DType::kBF16) {
-    graph.add_op(std::make_unique<linear::LinearOp<BF16>>(
-        x, std::move(specs), outputs, residual, std::move(hidden), std::move(grads), narrowed));
+    graph.add_op(std::make_unique<linear::LinearOp<BF16>>(x, std::move(specs), outputs, residual,
+                                                          std::move(hidden), std::move(grads),
+                                                          std::move(unscaled), narrowed));
   } else {
-    graph.add_op(std::make_unique<linear::LinearOp<float>>(
-        x, std::move(specs), outputs, residual, std::move(hidden), std::move(grads), narrowed));
+    graph.add_op(std::make_unique<linear::LinearOp<float>>(x, std::move(specs), outputs, residual,
+                                                           std::move(hidden), std::move(grads),
+                                                           std::move(unscaled), narrowed));
   }
   return outputs;
 }

@@ -38,13 +38,15 @@ template <class T>
 class LinearOp : public Op {
  public:
   LinearOp(ValueId x, std::vector<LinearSpec> specs, std::vector<ValueId> outputs, ValueId residual,
-           std::vector<ValueId> lora_hidden, std::vector<ValueId> lora_grad, ValueId narrowed)
+           std::vector<ValueId> lora_hidden, std::vector<ValueId> lora_grad,
+           std::vector<ValueId> unscaled, ValueId narrowed)
       : x_(x),
         specs_(std::move(specs)),
         outputs_(std::move(outputs)),
         residual_(residual),
         lora_hidden_(std::move(lora_hidden)),
         lora_grad_(std::move(lora_grad)),
+        unscaled_(std::move(unscaled)),
         narrowed_(narrowed),
         in_(specs_[0].weight->value.dim(1)) {}
 
@@ -59,6 +61,9 @@ class LinearOp : public Op {
     for (const ValueId v : lora_hidden_) {
       if (v.valid()) ids.push_back(v);
     }
+    for (const ValueId v : unscaled_) {
+      if (v.valid()) ids.push_back(v);
+    }
     return ids;
   }
   std::vector<ValueId> saves() const override {
@@ -67,6 +72,7 @@ class LinearOp : public Op {
     for (size_t i = 0; i < specs_.size(); ++i) {
       needs_input |= specs_[i].weight->trains || specs_[i].lora != nullptr;
       if (lora_hidden_[i].valid()) ids.push_back(lora_hidden_[i]);
+      if (unscaled_[i].valid()) ids.push_back(unscaled_[i]);
     }
     if (needs_input) ids.push_back(x_);
     return ids;
@@ -86,6 +92,7 @@ class LinearOp : public Op {
       if (spec.lora != nullptr) {
         all.push_back(&spec.lora->a);
         all.push_back(&spec.lora->bt);
+        if (spec.lora->dora) all.push_back(&spec.lora->dora->magnitude);
       }
     }
     return all;
@@ -135,6 +142,9 @@ class LinearOp : public Op {
   void narrow_gradient(Exec& exec) const;
   // lora_grad = scale * dy B, [tokens, rank].
   void project_lora_gradient(Exec& exec) const;
+  // DoRA: the magnitudes' gradient, then dy *= row_scale in place, so that every later product sees
+  // the gradient of the output before its scale.
+  void backward_row_scale(Exec& exec, size_t i) const;
   // dx = sum over layers of dy W + mask(lora_grad A).
   void backward_input(Exec& exec) const;
   // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
@@ -149,6 +159,7 @@ class LinearOp : public Op {
   ValueId residual_;
   std::vector<ValueId> lora_hidden_;
   std::vector<ValueId> lora_grad_;
+  std::vector<ValueId> unscaled_;  // DoRA: the output before row_scale and bias, T [out]
   ValueId narrowed_;
   int64_t in_;
 };

@@ -11,6 +11,9 @@ namespace dlm::linear {
 template <class T>
 void LinearOp<T>::backward(Exec& exec) const {
   if (residual_.valid()) narrow_gradient(exec);
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (unscaled_[i].valid()) backward_row_scale(exec, i);
+  }
   project_lora_gradient(exec);
   if (exec.graph().requires_grad(x_)) backward_input(exec);
   for (size_t i = 0; i < specs_.size(); ++i) {
@@ -26,6 +29,34 @@ void LinearOp<T>::narrow_gradient(Exec& exec) const {
   exec.for_token_blocks([&](int64_t first, int64_t count, int) {
     exec.rows<T>().from_f32(exec.grad<float>(outputs_[0]) + first * n, count * n,
                             exec.data<T>(narrowed_) + first * n);
+  });
+}
+
+// d magnitude_j = sum over tokens of dy_j u_j / row_norm_j, with u the output before its scale:
+// summed within each document row, then over rows in order.
+template <class T>
+void LinearOp<T>::backward_row_scale(Exec& exec, size_t i) const {
+  Dora& dora = *specs_[i].lora->dora;
+  constexpr int64_t kCols = 64;
+  const int64_t n = out(i);
+  // The output's gradient is this operation's own: nobody reads it later.
+  T* dy = const_cast<T*>(output_gradient(exec, i));
+  const T* u = exec.data<T>(unscaled_[i]);
+  exec.run((n + kCols - 1) / kCols, [&](int64_t task, int) {
+    const int64_t col = task * kCols;
+    const int64_t cols = std::min(kCols, n - col);
+    for (const BatchRow& row : exec.batch().rows) {
+      float dots[kCols] = {};
+      const int64_t at = row.begin * n + col;
+      exec.rows<T>().row_scale_backward(dy + at, u + at, dora.row_scale.data() + col,
+                                        row.end - row.begin, n, cols, dots);
+      if (!dora.magnitude.trains) continue;
+      float* grad = dora.magnitude.grad.mutable_f32() + col;
+      for (int64_t c = 0; c < cols; ++c) {
+        const float norm = dora.row_norm[static_cast<size_t>(col + c)];
+        if (norm > 0) grad[c] += dots[c] / norm;
+      }
+    }
   });
 }
 
