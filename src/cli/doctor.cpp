@@ -66,7 +66,9 @@ TrainingPlan sample_plan(const ModelConfig& shapes, Device& device) {
   in.num_general_rows = 192;
   in.general_tokens = 192 * 30;
   in.machine_has_bf16 = has_bf16_products(device.tier());
+  in.num_threads = device.pool().num_threads();
   in.memory_bytes = available_memory_bytes();
+  in.program_bytes = resident_bytes();
   in.gflops = measure_gflops(device, device.preferred_dtype());
   return make_plan(in);
 }

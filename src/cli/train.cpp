@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/size.h"
 #include "support/clock.h"
 #include "support/progress.h"
 #include "train/run.h"
@@ -20,6 +21,7 @@ struct TrainOptions {
   std::optional<std::string> base;
   std::optional<int64_t> seed;
   std::optional<int64_t> max_steps;
+  std::optional<std::string> max_mem;
   bool strict_lock = false;
   bool update_lock = false;
   bool ignore_lock = false;
@@ -37,16 +39,6 @@ class TrainConsole {
     e.on_warning = [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); };
     e.on_note = [](const std::string& note) { warn(note); };
     e.on_plan = [this](const TrainingPlan& plan) { show_plan(plan); };
-    e.on_general_row = [this](size_t done, size_t total) {
-      if (quiet_) return;
-      if (!general_)
-        general_.emplace(progress_target(stderr), system_clock(), "general rows", total, "rows");
-      general_->update(done);
-      if (done == total) {
-        general_->finish();
-        general_.reset();
-      }
-    };
     e.on_step = [this](const StepReport& step, const TrainingPlan& plan) {
       if (quiet_) return;
       if (!steps_) {
@@ -80,7 +72,6 @@ class TrainConsole {
   }
 
   bool quiet_;
-  std::optional<ProgressWriter> general_;
   std::optional<ProgressWriter> steps_;
   int64_t tokens_ = 0;
   double seconds_ = 0;
@@ -100,6 +91,7 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   request.base = options.base;
   request.seed = options.seed;
   request.max_steps = options.max_steps;
+  if (options.max_mem) request.max_memory_bytes = parse_size(*options.max_mem, "--max-mem");
   request.lock_mode = lock_mode(options);
   request.num_threads = globals.num_threads;
   request.dry_run = options.dry_run;
@@ -145,6 +137,10 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
       ->check(CLI::Range(int64_t{0}, int64_t{4294967295}));
   command->add_option("--max-steps", options->max_steps, "At most so many optimizer steps")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  command
+      ->add_option("--max-mem", options->max_mem,
+                   "Memory to stay below, as 900M or 2G; takes smaller batches or more time")
+      ->type_name("SIZE");
   auto* strict = command->add_flag("--strict-lock", options->strict_lock,
                                    "Refuse when anything the last run depended on has changed");
   auto* update = command->add_flag("--update-lock", options->update_lock,

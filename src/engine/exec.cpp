@@ -31,37 +31,63 @@ DType Device::preferred_dtype() const {
   return has_bf16_products(tier_) ? DType::kBF16 : DType::kF32;
 }
 
-Exec::Exec(const Graph& graph, Device& device) : graph_(graph), device_(device) {}
+PassMemory::PassMemory(std::byte* arena, size_t arena_bytes, std::shared_ptr<PassMemory> outer)
+    : arena_(std::shared_ptr<std::byte>(), arena),
+      arena_bytes_(arena_bytes),
+      scratch_(outer, outer->scratch()),
+      scratch_bytes_(outer->scratch_bytes_) {}
+
+void PassMemory::reserve(size_t arena_bytes, size_t scratch_bytes) {
+  // Freed before the larger one is taken. Zeroed, because lines beyond the last token are
+  // multiplied too and must hold numbers.
+  const auto grow = [](std::shared_ptr<std::byte>& memory, size_t& held, size_t wanted) {
+    if (wanted <= held) return;
+    memory.reset();
+    held = 0;
+    memory = allocate_aligned(wanted);
+    std::memset(memory.get(), 0, wanted);
+    held = wanted;
+  };
+  grow(arena_, arena_bytes_, arena_bytes);
+  grow(scratch_, scratch_bytes_, scratch_bytes);
+}
+
+namespace {
+int64_t padded(int64_t tokens) {
+  return (tokens + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+}
+
+size_t scratch_stride(const Graph& graph, int64_t padded_tokens) {
+  return (graph.scratch_bytes_per_worker(padded_tokens) + 127) / 64 * 64;
+}
+}  // namespace
+
+size_t Exec::arena_bytes(const Graph& graph, int64_t tokens) {
+  return static_cast<size_t>(graph.arena_bytes_per_token() * padded(tokens));
+}
+
+size_t Exec::scratch_bytes(const Graph& graph, int64_t tokens, int num_threads) {
+  return scratch_stride(graph, padded(tokens)) * static_cast<size_t>(num_threads);
+}
+
+Exec::Exec(const Graph& graph, Device& device, std::shared_ptr<PassMemory> memory)
+    : graph_(graph),
+      device_(device),
+      memory_(memory != nullptr ? std::move(memory) : std::make_shared<PassMemory>()) {}
 
 Exec::Exec(const Graph& graph, Exec& outer, std::byte* arena)
     : graph_(graph),
       device_(outer.device_),
-      arena_(std::shared_ptr<std::byte>(), arena),
-      arena_bytes_(static_cast<size_t>(graph.arena_bytes_per_token() * outer.padded_tokens())),
-      scratch_(std::shared_ptr<std::byte>(), outer.scratch_.get()),
-      scratch_bytes_(outer.scratch_bytes_) {}
+      memory_(
+          std::make_shared<PassMemory>(arena, arena_bytes(graph, outer.tokens()), outer.memory_)) {}
 
 void Exec::forward(const Batch& batch) {
   check(batch.num_tokens() > 0, "forward: an empty batch");
   batch_ = &batch;
-  padded_tokens_ = (batch.num_tokens() + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-  const size_t arena = static_cast<size_t>(graph_.arena_bytes_per_token() * padded_tokens_);
-  if (arena > arena_bytes_) {
-    arena_.reset();
-    arena_ = allocate_aligned(arena);
-    arena_bytes_ = arena;
-    // Padding lines are multiplied too; they must hold numbers.
-    std::memset(arena_.get(), 0, arena);
-  }
-  const size_t stride = (graph_.scratch_bytes_per_worker(padded_tokens_) + 127) / 64 * 64;
-  const size_t scratch = stride * static_cast<size_t>(device_.pool().num_threads());
-  if (scratch > scratch_bytes_) {
-    scratch_.reset();
-    scratch_ = allocate_aligned(scratch);
-    std::memset(scratch_.get(), 0, scratch);
-    scratch_bytes_ = scratch;
-  }
-  scratch_stride_ = stride;
+  padded_tokens_ = padded(batch.num_tokens());
+  scratch_stride_ = scratch_stride(graph_, padded_tokens_);
+  memory_->reserve(arena_bytes(graph_, batch.num_tokens()),
+                   scratch_bytes(graph_, batch.num_tokens(), device_.pool().num_threads()));
   if (dropout_on) {
     token_keys_.assign(batch.tokens.size(), 0);
     for (const BatchRow& row : batch.rows) {
@@ -71,7 +97,22 @@ void Exec::forward(const Batch& batch) {
       }
     }
   }
-  for (const auto& op : graph_.ops()) op->forward(*this);
+  run_forward(batch);
+}
+
+void Exec::run_forward(const Batch& batch) {
+  const auto num_frozen =
+      static_cast<size_t>(frozen_lines == nullptr ? 0 : graph_.num_frozen_ops());
+  size_t next = 0;
+  if (num_frozen > 0) {
+    float* lines = data<float>(graph_.frozen_value());
+    if (!frozen_lines->load(batch, lines)) {
+      while (next < num_frozen) graph_.ops()[next++]->forward(*this);
+      frozen_lines->store(batch, lines);
+    }
+    next = num_frozen;
+  }
+  while (next < graph_.ops().size()) graph_.ops()[next++]->forward(*this);
 }
 
 void Exec::backward() {
@@ -80,10 +121,12 @@ void Exec::backward() {
   if (const ValueId v = graph_.any_residual_with_grad(); v.valid()) {
     std::memset(grad<float>(v), 0, static_cast<size_t>(padded_tokens_ * graph_.cols(v)) * 4);
   }
-  for (auto op = graph_.ops().rbegin(); op != graph_.ops().rend(); ++op) {
-    bool has_backward = false;
-    for (const ValueId v : (*op)->writes()) has_backward |= graph_.requires_grad(v);
-    if (has_backward) (*op)->backward(*this);
+  for (const BackwardStep& step : graph_.backward_steps()) {
+    if (step.is_forward) {
+      step.op->forward(*this);
+    } else {
+      step.op->backward(*this);
+    }
   }
 }
 

@@ -54,9 +54,41 @@ class Device {
   ThreadPool pool_;
 };
 
+// Memory of passes: activations and the workers' working memory. Passes that take turns share one;
+// what a pass left there is gone when another begins.
+class PassMemory {
+ public:
+  PassMemory() = default;
+  // A piece of another's arena, with its working memory.
+  PassMemory(std::byte* arena, size_t arena_bytes, std::shared_ptr<PassMemory> outer);
+  // At least so many bytes of each; grows, never shrinks. Throws Error(kTrain) when there are none.
+  void reserve(size_t arena_bytes, size_t scratch_bytes);
+
+  std::byte* arena() const { return arena_.get(); }
+  std::byte* scratch() const { return scratch_.get(); }
+  size_t held_bytes() const { return arena_bytes_ + scratch_bytes_; }
+
+ private:
+  std::shared_ptr<std::byte> arena_;
+  size_t arena_bytes_ = 0;
+  std::shared_ptr<std::byte> scratch_;
+  size_t scratch_bytes_ = 0;
+};
+
+// Keeps lines of Graph::frozen_value() from one pass to later ones.
+class FrozenLines {
+ public:
+  virtual ~FrozenLines() = default;
+  // Fills `lines`, f32 [tokens, hidden], with what store() was given for the same rows; false when
+  // a row is missing.
+  virtual bool load(const Batch& batch, float* lines) = 0;
+  virtual void store(const Batch& batch, const float* lines) = 0;
+};
+
 class Exec {
  public:
-  Exec(const Graph& graph, Device& device);
+  // Uses `memory`, which other passes may share, or its own when there is none.
+  Exec(const Graph& graph, Device& device, std::shared_ptr<PassMemory> memory = nullptr);
   // A pass inside one operation of another pass. It works in `arena`, memory of the outer pass for
   // this graph's arena_bytes_per_token() and as many padded tokens as the outer pass has, and in
   // the outer pass's scratch memory.
@@ -90,7 +122,7 @@ class Exec {
     return device_.kernels().rows<T>();
   }
   std::byte* scratch(int worker) {
-    return scratch_.get() + static_cast<size_t>(worker) * scratch_stride_;
+    return memory_->scratch() + static_cast<size_t>(worker) * scratch_stride_;
   }
 
   // Runs body(task, worker) for each task on the workers.
@@ -108,13 +140,19 @@ class Exec {
   uint64_t token_key(int64_t token) const { return token_keys_[static_cast<size_t>(token)]; }
   // Loss of each labelled token, in token order; written by the cross-entropy op.
   std::vector<float> token_losses;
+  // Where layers below everything that trains may be skipped; may be null.
+  FrozenLines* frozen_lines = nullptr;
 
-  // Memory held by this pass: arena and scratch.
-  size_t held_bytes() const { return arena_bytes_ + scratch_bytes_; }
+  // Bytes that a pass over so many tokens needs, on so many workers.
+  static size_t arena_bytes(const Graph& graph, int64_t tokens);
+  static size_t scratch_bytes(const Graph& graph, int64_t tokens, int num_threads);
+  size_t held_bytes() const { return memory_->held_bytes(); }
 
  private:
+  void run_forward(const Batch& batch);
+
   std::byte* at(int64_t offset_per_token) {
-    return arena_.get() +
+    return memory_->arena() +
            static_cast<size_t>(offset_per_token) * static_cast<size_t>(padded_tokens_);
   }
 
@@ -123,10 +161,7 @@ class Exec {
   const Batch* batch_ = nullptr;
   int64_t padded_tokens_ = 0;
   std::vector<uint64_t> token_keys_;
-  std::shared_ptr<std::byte> arena_;
-  size_t arena_bytes_ = 0;
-  std::shared_ptr<std::byte> scratch_;
-  size_t scratch_bytes_ = 0;
+  std::shared_ptr<PassMemory> memory_;
   size_t scratch_stride_ = 0;
 };
 

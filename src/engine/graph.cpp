@@ -2,45 +2,9 @@
 
 #include <algorithm>
 
-#include "support/error.h"
+#include "engine/place.h"
 
 namespace dlm {
-
-namespace {
-
-// A buffer lives over [start, end] of the timeline: the forward ops, then the backward ops
-// reversed.
-struct Buffer {
-  int64_t bytes_per_token;
-  int start;
-  int end;
-  int64_t* offset;
-};
-
-// First-fit placement in order of start time; larger buffers first among equals. Returns the total.
-int64_t place(std::vector<Buffer>& buffers) {
-  std::stable_sort(buffers.begin(), buffers.end(), [](const Buffer& a, const Buffer& b) {
-    return a.start != b.start ? a.start < b.start : a.bytes_per_token > b.bytes_per_token;
-  });
-  std::vector<const Buffer*> live;
-  int64_t total = 0;
-  for (const Buffer& buffer : buffers) {
-    std::erase_if(live, [&](const Buffer* other) { return other->end < buffer.start; });
-    std::sort(live.begin(), live.end(),
-              [](const Buffer* a, const Buffer* b) { return *a->offset < *b->offset; });
-    int64_t offset = 0;
-    for (const Buffer* other : live) {
-      if (offset + buffer.bytes_per_token <= *other->offset) break;
-      offset = std::max(offset, *other->offset + other->bytes_per_token);
-    }
-    *buffer.offset = offset;
-    total = std::max(total, offset + buffer.bytes_per_token);
-    live.push_back(&buffer);
-  }
-  return total;
-}
-
-}  // namespace
 
 ValueId Graph::add_value(std::string name, int64_t cols, DType dtype, bool is_residual) {
   Value value;
@@ -56,68 +20,116 @@ void Graph::add_op(std::unique_ptr<Op> op) {
   ops_.push_back(std::move(op));
 }
 
-void Graph::finish(bool training) {
+void Graph::finish(bool training, Recompute recompute) {
   training_ = training;
-  const int num_ops = static_cast<int>(ops_.size());
+  find_frozen_prefix();
+  if (training) find_gradients();
+  dropped_ = values_to_recompute(*this, training ? recompute : Recompute::kNothing);
+  if (training) backward_steps_ = dlm::backward_steps(*this, dropped_);
+  place_values();
+}
+
+void Graph::find_gradients() {
   for (const auto& op : ops_) {
     bool requires_grad = false;
     for (const Parameter* p : op->parameters()) requires_grad |= p->trains;
     for (const ValueId v : op->reads()) requires_grad |= values_[v.index].requires_grad;
-    for (const ValueId v : op->writes()) values_[v.index].requires_grad = training && requires_grad;
+    for (const ValueId v : op->writes()) values_[v.index].requires_grad = requires_grad;
   }
+}
 
-  struct Life {
-    int start = -1;
-    int end = -1;
-    void touch(int time) {
-      start = start < 0 ? time : std::min(start, time);
-      end = std::max(end, time);
-    }
+void Graph::find_frozen_prefix() {
+  const auto trains = [](const Op& op) {
+    const std::vector<Parameter*> all = op.parameters();
+    return std::any_of(all.begin(), all.end(), [](const Parameter* p) { return p->trains; });
   };
-  std::vector<Life> data(values_.size());
-  std::vector<Life> grad(values_.size());
-  Life residual_grad;
+  // The first operation above the last that reads each value.
+  std::vector<size_t> last_reader(values_.size(), 0);
+  for (size_t i = 0; i < ops_.size(); ++i) {
+    for (const ValueId v : ops_[i]->reads()) last_reader[static_cast<size_t>(v.index)] = i + 1;
+  }
+  std::vector<ValueId> below;
+  int num_checkpoints = 0;
+  for (size_t i = 0; i < ops_.size() && !trains(*ops_[i]); ++i) {
+    ValueId checkpoint;
+    for (const ValueId v : ops_[i]->writes()) {
+      if (values_[v.index].is_checkpoint) checkpoint = v;
+      below.push_back(v);
+    }
+    // The embedding alone is not worth keeping.
+    if (!checkpoint.valid() || ++num_checkpoints == 1) continue;
+    const bool is_cut = std::all_of(below.begin(), below.end(), [&](ValueId v) {
+      return v.index == checkpoint.index || last_reader[static_cast<size_t>(v.index)] <= i + 1;
+    });
+    if (!is_cut) continue;
+    frozen_value_ = checkpoint;
+    num_frozen_ops_ = static_cast<int>(i) + 1;
+  }
+}
+
+void Graph::place_values() {
+  // The timeline: the forward operations, then the steps of the backward pass.
+  const int num_ops = static_cast<int>(ops_.size());
+  const int end_of_time = num_ops + static_cast<int>(backward_steps_.size());
+  std::vector<PlacedBuffer> data(values_.size());
+  std::vector<PlacedBuffer> grad(values_.size());
+  PlacedBuffer residual_grad;
+  const auto touch_data = [&](ValueId v, int time) {
+    PlacedBuffer& buffer = data[v.index];
+    (dropped_[v.index] && time >= num_ops ? buffer.second : buffer.first).touch(time);
+  };
+  // Holds nothing from the forward pass to the backward pass.
+  const auto touch_scratch = [&](ValueId v, int time) {
+    (time >= num_ops ? data[v.index].second : data[v.index].first).touch(time);
+  };
   const auto touch_grad = [&](ValueId v, int time) {
     if (!values_[v.index].requires_grad) return;
-    (values_[v.index].is_residual ? residual_grad : grad[v.index]).touch(time);
+    (values_[v.index].is_residual ? residual_grad : grad[v.index]).first.touch(time);
   };
   for (int i = 0; i < num_ops; ++i) {
-    const Op& op = *ops_[i];
-    const int backward_time = 2 * num_ops - 1 - i;
-    bool has_backward = false;
-    for (const ValueId v : op.writes()) has_backward |= values_[v.index].requires_grad;
-    for (const ValueId v : op.reads()) data[v.index].touch(i);
-    for (const ValueId v : op.writes()) data[v.index].touch(i);
-    for (const ValueId v : op.forward_scratch()) data[v.index].touch(i);
-    if (!training || !has_backward) continue;
-    for (const ValueId v : op.saves()) data[v.index].touch(backward_time);
-    for (const ValueId v : op.backward_scratch()) data[v.index].touch(backward_time);
-    for (const ValueId v : op.reads()) touch_grad(v, backward_time);
-    for (const ValueId v : op.writes()) touch_grad(v, backward_time);
+    for (const ValueId v : ops_[i]->reads()) touch_data(v, i);
+    for (const ValueId v : ops_[i]->writes()) touch_data(v, i);
+    for (const ValueId v : ops_[i]->forward_scratch()) touch_scratch(v, i);
   }
+  for (int time = num_ops; time < end_of_time; ++time) {
+    const BackwardStep& step = backward_steps_[time - num_ops];
+    if (step.is_forward) {
+      for (const ValueId v : step.op->reads()) touch_data(v, time);
+      for (const ValueId v : step.op->writes()) touch_data(v, time);
+      for (const ValueId v : step.op->forward_scratch()) touch_scratch(v, time);
+      continue;
+    }
+    for (const ValueId v : step.op->saves()) touch_data(v, time);
+    for (const ValueId v : step.op->backward_scratch()) touch_scratch(v, time);
+    for (const ValueId v : step.op->reads()) touch_grad(v, time);
+    for (const ValueId v : step.op->writes()) touch_grad(v, time);
+  }
+  if (!residual_grad.first.is_empty()) residual_grad.first.touch(num_ops);
 
-  std::vector<Buffer> buffers;
+  std::vector<PlacedBuffer> buffers;
+  std::vector<int64_t*> offsets;
+  const auto add = [&](PlacedBuffer buffer, int64_t size, int64_t* offset) {
+    if (buffer.first.is_empty() && buffer.second.is_empty()) return;
+    buffer.size = size;
+    buffers.push_back(buffer);
+    offsets.push_back(offset);
+  };
   int64_t residual_offset = -1;
   int64_t residual_bytes = 0;
-  const auto bytes = [&](const Value& v) {
-    return v.cols * static_cast<int64_t>(dtype_size(v.dtype));
-  };
   for (size_t i = 0; i < values_.size(); ++i) {
     Value& v = values_[i];
-    if (keep_all_ && data[i].start >= 0) data[i].touch(2 * num_ops);
-    if (data[i].start >= 0) {
-      buffers.push_back({bytes(v), data[i].start, data[i].end, &v.data_offset});
-    }
+    const int64_t size = bytes_per_token({static_cast<int>(i)});
+    if (keep_all_ && !data[i].first.is_empty()) data[i].first.touch(end_of_time);
+    add(data[i], size, &v.data_offset);
     if (v.is_residual) {
       residual_bytes = std::max(residual_bytes, v.cols * 4);
-    } else if (grad[i].start >= 0) {
-      buffers.push_back({bytes(v), grad[i].start, grad[i].end, &v.grad_offset});
+    } else {
+      add(grad[i], size, &v.grad_offset);
     }
   }
-  if (residual_grad.start >= 0) {
-    buffers.push_back({residual_bytes, num_ops, residual_grad.end, &residual_offset});
-  }
-  arena_bytes_per_token_ = place(buffers);
+  add(residual_grad, residual_bytes, &residual_offset);
+  arena_bytes_per_token_ = place_buffers(buffers);
+  for (size_t i = 0; i < buffers.size(); ++i) *offsets[i] = buffers[i].offset;
   for (Value& v : values_) {
     if (v.is_residual) v.grad_offset = residual_offset;
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/parameter.h"
+#include "engine/recompute.h"
 #include "engine/tensor.h"
 
 namespace dlm {
@@ -42,6 +43,10 @@ class Op {
   // Working memory of one worker, in bytes.
   virtual size_t scratch_bytes(int64_t) const { return 0; }
 
+  // Whether running forward() again costs next to nothing beside a matrix product.
+  virtual bool is_cheap() const { return false; }
+
+  // Writes its values and nothing else that adds up: it may run twice for one batch.
   virtual void forward(Exec& exec) const = 0;
   // Adds parameter gradients; writes the gradients of reads() whose value requires one.
   virtual void backward(Exec& exec) const = 0;
@@ -53,17 +58,32 @@ class Graph {
   // with all other residual values: gradients add up in it from the last layer to the first.
   ValueId add_value(std::string name, int64_t cols, DType dtype, bool is_residual = false);
   void add_op(std::unique_ptr<Op> op);
+  // Names the input of a layer, f32: what lies between two of them can be computed again, and what
+  // lies below one can be kept from an earlier pass.
+  void mark_checkpoint(ValueId v) { values_[v.index].is_checkpoint = true; }
 
   // Fixes the list: which values require gradients, and every buffer's lifetime and offset. With
-  // training false only forward buffers exist.
-  void finish(bool training);
+  // training false only forward buffers exist, and nothing is computed again.
+  void finish(bool training, Recompute recompute = Recompute::kNothing);
 
   const std::vector<std::unique_ptr<Op>>& ops() const { return ops_; }
+  // The backward pass in order; empty when not training.
+  const std::vector<BackwardStep>& backward_steps() const { return backward_steps_; }
+  // The highest checkpoint below every parameter that trains, and how many operations lead to it:
+  // its lines depend on a row's tokens alone, and what is above reads nothing else from below. An
+  // invalid id and 0 when no layer is frozen.
+  ValueId frozen_value() const { return frozen_value_; }
+  int num_frozen_ops() const { return num_frozen_ops_; }
+  size_t num_values() const { return values_.size(); }
   bool training() const { return training_; }
   bool requires_grad(ValueId v) const { return values_[v.index].requires_grad; }
   bool is_residual(ValueId v) const { return values_[v.index].is_residual; }
   int64_t cols(ValueId v) const { return values_[v.index].cols; }
   DType dtype(ValueId v) const { return values_[v.index].dtype; }
+  bool is_checkpoint(ValueId v) const { return values_[v.index].is_checkpoint; }
+  int64_t bytes_per_token(ValueId v) const {
+    return cols(v) * static_cast<int64_t>(dtype_size(dtype(v)));
+  }
   const std::string& value_name(ValueId v) const { return values_[v.index].name; }
 
   // Bytes per token of the activation arena; offsets of a value's data and gradient in it, per
@@ -84,15 +104,24 @@ class Graph {
     int64_t cols = 0;
     DType dtype = DType::kF32;
     bool is_residual = false;
+    bool is_checkpoint = false;
     bool requires_grad = false;
     int64_t data_offset = -1;
     int64_t grad_offset = -1;
   };
 
+  void find_gradients();
+  void find_frozen_prefix();
+  void place_values();
+
   std::vector<Value> values_;
   std::vector<std::unique_ptr<Op>> ops_;
   bool training_ = false;
   bool keep_all_ = false;
+  std::vector<bool> dropped_;  // values that the backward pass computes again
+  std::vector<BackwardStep> backward_steps_;
+  ValueId frozen_value_;
+  int num_frozen_ops_ = 0;
   int64_t arena_bytes_per_token_ = 0;
 };
 

@@ -11,12 +11,12 @@
 
 namespace dlm {
 
-// The magnitudes of a DoRA layer (Liu et al. 2024) and what the layer derives from them. The norm of
-// row j of W + scale B A is a constant in the backward pass, as in the paper's section 4.3.
+// The magnitudes of a DoRA layer (Liu et al. 2024) and what the layer derives from them. The norm
+// of row j of W + scale B A is a constant in the backward pass, as in the paper's section 4.3.
 struct Dora {
-  Parameter magnitude;           // f32 [out]
-  std::vector<float> row_norm;   // [out], of W + scale B A
-  std::vector<float> row_scale;  // [out], magnitude / row_norm; 0 where the row is zero
+  Parameter magnitude;                 // f32 [out]
+  std::vector<float> row_norm;         // [out], of W + scale B A
+  std::vector<float> row_scale;        // [out], magnitude / row_norm; 0 where the row is zero
   std::vector<double> weight_squares;  // [out], of W alone; empty until first needed
   uint64_t version = 0;                // of the parameters that the rows were computed from
 };
@@ -29,7 +29,7 @@ struct Lora {
   int64_t rank = 0;
   float scale = 1.0f;
   float dropout = 0.0f;
-  uint64_t key = 0;  // names (layer, projection) in the random numbers
+  uint64_t key = 0;            // names (layer, projection) in the random numbers
   std::unique_ptr<Dora> dora;  // null: plain LoRA
 };
 

@@ -1,5 +1,8 @@
 #include "engine/tensor.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -96,6 +99,22 @@ Tensor Tensor::view(std::vector<int64_t> shape, DType dtype, const void* data,
 void* Tensor::mutable_data() {
   check(!is_view_, "a view of foreign bytes is read-only");
   return const_cast<void*>(data_);
+}
+
+Tensor Tensor::placeholder(std::vector<int64_t> shape, DType dtype) {
+  size_t size = dtype_size(dtype);
+  for (const int64_t d : shape) size *= static_cast<size_t>(d);
+  size = std::max<size_t>(size, 1);
+  // Pages that nobody writes are all the one page of zeros.
+  void* memory =
+      ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw Error(ErrorKind::kTrain,
+                "no address space for a tensor of " + std::to_string(size >> 20) + " MiB",
+                "use a smaller base, or raise the limit of virtual memory");
+  }
+  const std::shared_ptr<const void> owner(memory, [size](void* p) { ::munmap(p, size); });
+  return view(std::move(shape), dtype, memory, owner);
 }
 
 Tensor Tensor::cast(DType dtype) const {

@@ -32,6 +32,9 @@ class Tensor {
   // A view of bytes that `owner` keeps alive.
   static Tensor view(std::vector<int64_t> shape, DType dtype, const void* data,
                      std::shared_ptr<const void> owner);
+  // A shape whose elements all read as zero and take address space, but no memory. Throws
+  // Error(kTrain) when there is none.
+  static Tensor placeholder(std::vector<int64_t> shape, DType dtype);
 
   bool empty() const { return data_ == nullptr; }
   DType dtype() const { return dtype_; }

@@ -81,6 +81,17 @@ std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype) 
   return decoder;
 }
 
+std::unique_ptr<Decoder> Decoder::shapes(const ModelConfig& config, DType dtype) {
+  std::unique_ptr<Decoder> decoder(new Decoder);
+  decoder->config_ = config;
+  decoder->dtype_ = dtype;
+  for (const WeightSlot& slot : decoder->slots()) {
+    slot.parameter->name = slot.name;
+    slot.parameter->value = Tensor::placeholder(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
+  }
+  return decoder;
+}
+
 std::vector<Parameter*> Decoder::parameters() {
   std::vector<Parameter*> all;
   for (const WeightSlot& slot : slots()) {

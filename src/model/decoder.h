@@ -30,6 +30,8 @@ class Decoder {
   // Weights of the same spread from one small block of normals that repeats; for measuring the
   // speed of large shapes, which random() would take minutes to fill. Never for training.
   static std::unique_ptr<Decoder> tiled(const ModelConfig& config, DType dtype);
+  // Shapes alone: every weight reads as zero and takes no memory. For plans.
+  static std::unique_ptr<Decoder> shapes(const ModelConfig& config, DType dtype);
 
   const ModelConfig& config() const { return config_; }
   DType dtype() const { return dtype_; }
@@ -84,9 +86,10 @@ enum class GraphUse {
 };
 
 // `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder
-// and adapter, which must outlive it.
+// and adapter, which must outlive it. `recompute` is for training only.
 std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter, GraphUse use,
-                                          int64_t max_positions);
+                                          int64_t max_positions,
+                                          Recompute recompute = Recompute::kNothing);
 std::unique_ptr<DecoderGraph> build_generation_graph(Decoder& decoder, LoraAdapter* adapter,
                                                      KvCache& cache);
 

@@ -27,11 +27,13 @@ class Writer {
   void write() {
     ValueId x = embed(graph_, &embedding_of(decoder_, adapter_), dtype_, c_.embedding_scale());
     out_.hidden.push_back(x);
+    graph_.mark_checkpoint(x);
     for (size_t i = 0; i < decoder_.layers().size(); ++i) {
       DecoderLayer& layer = decoder_.layers()[i];
       x = write_attention(layer, i, x);
       x = write_mlp(layer, i, x);
       out_.hidden.push_back(x);
+      graph_.mark_checkpoint(x);
     }
     out_.final = rmsnorm(graph_, x, &decoder_.final_norm(), eps_, dtype_);
   }
@@ -166,7 +168,7 @@ void add_rope(const ModelConfig& c, int64_t positions, DecoderGraph& out) {
 }  // namespace
 
 std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter, GraphUse use,
-                                          int64_t max_positions) {
+                                          int64_t max_positions, Recompute recompute) {
   auto out = std::make_unique<DecoderGraph>();
   add_rope(decoder.config(), max_positions, *out);
   Writer(decoder, adapter, nullptr, use == GraphUse::kTraining, *out).write();
@@ -176,7 +178,7 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
     cross_entropy(out->graph, out->final, &head_of(decoder, adapter), decoder.dtype(),
                   static_cast<float>(decoder.config().final_softcap));
   }
-  out->graph.finish(use == GraphUse::kTraining);
+  out->graph.finish(use == GraphUse::kTraining, recompute);
   return out;
 }
 

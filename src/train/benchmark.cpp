@@ -1,7 +1,6 @@
 #include "train/benchmark.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <functional>
@@ -11,10 +10,9 @@
 #include "model/decoder.h"
 #include "model/generate.h"
 #include "support/error.h"
-#include "support/file.h"
-#include "support/text.h"
 #include "train/gemm_roof.h"
 #include "train/machine.h"
+#include "train/memory_plan.h"
 
 namespace dlm {
 
@@ -24,19 +22,6 @@ double seconds_of(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-// The most memory that this process ever held, in MiB (VmHWM); 0 when the system does not say.
-double peak_rss_mb() {
-  const std::string status = read_file("/proc/self/status", size_t{1} << 20);
-  for (const std::string_view line : split(status, '\n')) {
-    if (!line.starts_with("VmHWM:")) continue;
-    const std::string_view digits = trim(line.substr(6));
-    uint64_t kib = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), kib);
-    return static_cast<double>(kib) / 1024.0;
-  }
-  return 0;
 }
 
 // Rows of tokens that walk through the vocabulary, each labelled with the next.
@@ -145,6 +130,21 @@ Spread measure_read_bandwidth(Device& device, uint64_t size_bytes) {
   return spread_of(std::move(rates));
 }
 
+// What the plan of a run expects of such a step.
+uint64_t predicted_bytes(const ModelConfig& shapes, DType dtype, const LoraOptions& lora,
+                         int threads, int64_t tokens, int64_t row_tokens) {
+  MemoryInput in;
+  in.model = &shapes;
+  in.dtype = dtype;
+  in.lora = lora;
+  in.num_threads = threads;
+  in.program_bytes = resident_bytes();
+  in.weight_file_bytes = static_cast<uint64_t>(shapes.num_parameters()) * dtype_size(dtype);
+  in.longest_row = row_tokens;
+  in.step_tokens = tokens;
+  return MemoryModel(in).needs(tokens, Recompute::kNothing).total();
+}
+
 void check_memory(const ModelConfig& shapes, DType dtype) {
   const uint64_t weights = static_cast<uint64_t>(shapes.num_parameters()) * dtype_size(dtype);
   const uint64_t available = available_memory_bytes();
@@ -211,16 +211,19 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
   result.tokens_per_step = tokens;
   result.flops = step_flops(shapes, options.rows, row_tokens, options.rank);
 
-  const auto decoder = Decoder::tiled(shapes, dtype);
   LoraOptions lora;
   lora.rank = options.rank;
+  result.predicted_rss_mb = static_cast<double>(predicted_bytes(shapes, dtype, lora, result.threads,
+                                                                tokens, row_tokens)) /
+                            1048576.0;
+  const auto decoder = Decoder::tiled(shapes, dtype);
   const auto adapter = LoraAdapter::create(*decoder, lora, 1);
   adapter->set_trainable();
   {
     Step step(*decoder, *adapter, device, options.rows, row_tokens);
     step.run();  // compiles the kernels and takes the memory
     step.run();
-    result.peak_rss_mb = peak_rss_mb();
+    result.peak_rss_mb = static_cast<double>(peak_resident_bytes()) / 1048576.0;
 
     const int64_t padded = (tokens + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
     GemmRoof roof(step_products(*decoder), padded, dtype, device, available_memory_bytes());

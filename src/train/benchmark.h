@@ -54,11 +54,12 @@ struct BenchmarkResult {
   Spread gemm_roof_gflops;  // the step's base products alone
   std::string roof_layout;  // "file" or "packed"
   int64_t roof_tile_tokens = 0;
-  Spread train_tokens_per_s;   // forward, backward and AdamW; every token labelled
-  Spread train_share_of_roof;  // needed operations / step time / roof, per pair
-  double peak_rss_mb = 0;      // of the process after training, before the roof's buffers exist
-  Spread decode_tokens_per_s;  // greedy, with the adapter
-  Spread read_bandwidth_gbs;   // all threads reading memory
+  Spread train_tokens_per_s;    // forward, backward and AdamW; every token labelled
+  Spread train_share_of_roof;   // needed operations / step time / roof, per pair
+  double peak_rss_mb = 0;       // of the process after training, before the roof's buffers exist
+  double predicted_rss_mb = 0;  // the same, from the memory plan
+  Spread decode_tokens_per_s;   // greedy, with the adapter
+  Spread read_bandwidth_gbs;    // all threads reading memory
 };
 
 // Takes some seconds for 100M weights, some minutes for 3B. Throws Error(kTrain) when memory is

@@ -60,6 +60,7 @@ Json benchmark_json(const BenchmarkResult& r) {
   json.set("train_tokens_per_s", rounded(r.train_tokens_per_s.median));
   json.set("train_share_of_roof", rounded(r.train_share_of_roof.median));
   json.set("peak_rss_mb", rounded(r.peak_rss_mb));
+  json.set("predicted_rss_mb", rounded(r.predicted_rss_mb));
   json.set("decode_tokens_per_s", rounded(r.decode_tokens_per_s.median));
   json.set("read_bandwidth_gbs", rounded(r.read_bandwidth_gbs.median));
   Json spread = Json::object();
@@ -79,7 +80,8 @@ std::string benchmark_text(const BenchmarkResult& r) {
   text += line("matrix product roof", r.gemm_roof_gflops, "GFLOP/s");
   text += line("training", r.train_tokens_per_s, "tokens/s");
   text += line("share of the roof", r.train_share_of_roof, "%", 100);
-  text += line("peak memory", r.peak_rss_mb, "MiB") + "\n";
+  text += padded(line("peak memory", r.peak_rss_mb, "MiB"), 42, false) + "(" +
+          fixed(r.predicted_rss_mb, 1) + " planned)\n";
   text += line("generation", r.decode_tokens_per_s, "tokens/s");
   text += line("memory reading", r.read_bandwidth_gbs, "GB/s");
   return text;

@@ -32,7 +32,10 @@ int64_t longest_row(const LoopRows& rows) {
   size_t longest = 1;
   for (const auto* list :
        {&rows.train, &rows.judged, &rows.general.mixed, &rows.general.measured}) {
-    for (const TokenRow& row : *list) longest = std::max(longest, row.tokens.size());
+    for (const TokenRow& row : *list) {
+      const size_t to_come = row.labels.empty() ? size_t{kGeneralAnswerTokens} : 0;
+      longest = std::max(longest, row.tokens.size() + to_come);
+    }
   }
   return static_cast<int64_t>(longest);
 }
@@ -46,21 +49,23 @@ TrainingLoop::TrainingLoop(Decoder& decoder, LoraAdapter& adapter, Device& devic
       device_(device),
       plan_(plan),
       rows_(std::move(rows)),
-      training_graph_((adapter.set_trainable(),
-                       build_graph(decoder, &adapter, GraphUse::kTraining, longest_row(rows_)))),
+      training_graph_((adapter.set_trainable(), build_graph(decoder, &adapter, GraphUse::kTraining,
+                                                            longest_row(rows_), plan.recompute))),
       loss_graph_(build_graph(decoder, &adapter, GraphUse::kLoss, longest_row(rows_))),
-      exec_(training_graph_->graph, device),
-      loss_exec_(loss_graph_->graph, device),
+      pass_memory_(std::make_shared<PassMemory>()),
+      exec_(training_graph_->graph, device, pass_memory_),
+      loss_exec_(loss_graph_->graph, device, pass_memory_),
+      frozen_lines_(decoder.config().hidden_size, plan.memory.frozen_lines),
       optimizer_(adapter.parameters(), adapter_optimizer()) {
   check(!rows_.train.empty(), "training needs rows");
+  if (plan.memory.frozen_lines > 0) {
+    exec_.frozen_lines = &frozen_lines_;
+    loss_exec_.frozen_lines = &frozen_lines_;
+  }
 }
 
 LoopResult TrainingLoop::run(const LoopEvents& events) {
   LoopResult result;
-  // The adapter starts as the base (B = 0), so this is the base's own loss.
-  if (!rows_.general.measured.empty()) {
-    base_drift_loss_ = mean_loss(rows_.general.measured, nullptr);
-  }
   std::vector<Tensor> kept_weights;
   double loss_sum = 0;
   int64_t loss_count = 0;
@@ -112,24 +117,34 @@ std::vector<TrainingLoop::Chosen> TrainingLoop::choose(const std::vector<TokenRo
       std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
       shuffled_epoch = epoch;
     }
-    chosen.push_back({&rows[order[static_cast<size_t>(i % size)]], static_cast<uint64_t>(epoch)});
+    chosen.push_back({order[static_cast<size_t>(i % size)], static_cast<uint64_t>(epoch)});
   }
   return chosen;
 }
 
+// The first step trains on document rows alone, so that it need not wait for general answers.
+std::vector<TrainingLoop::StepRow> TrainingLoop::rows_of_step(int64_t step,
+                                                              int64_t* document_labels) {
+  std::vector<StepRow> rows;
+  for (const Chosen& c : choose(rows_.train, step * plan_.rows_per_step, plan_.rows_per_step, 1)) {
+    rows.push_back({&rows_.train[c.row], c.epoch});
+    *document_labels += rows_.train[c.row].num_labels();
+  }
+  const int64_t general = plan_.general_rows_per_step;
+  if (step == 0 || general == 0) return rows;
+  for (const Chosen& c : choose(rows_.general.mixed, (step - 1) * general, general, 2)) {
+    const TokenRow& row = rows_.general.answered(rows_.general.mixed[c.row]);
+    if (row.num_labels() > 0) rows.push_back({&row, c.epoch});
+  }
+  return rows;
+}
+
 StepReport TrainingLoop::take_step(int64_t step) {
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<Chosen> chosen =
-      choose(rows_.train, step * plan_.rows_per_step, plan_.rows_per_step, 1);
   int64_t document_labels = 0;
+  const std::vector<StepRow> chosen = rows_of_step(step, &document_labels);
   int64_t labels = 0;
-  for (const Chosen& c : chosen) document_labels += c.row->num_labels();
-  if (plan_.general_rows_per_step > 0) {
-    const auto more = choose(rows_.general.mixed, step * plan_.general_rows_per_step,
-                             plan_.general_rows_per_step, 2);
-    chosen.insert(chosen.end(), more.begin(), more.end());
-  }
-  for (const Chosen& c : chosen) labels += c.row->num_labels();
+  for (const StepRow& c : chosen) labels += c.row->num_labels();
 
   StepReport report;
   report.step = step + 1;
@@ -166,7 +181,19 @@ StepReport TrainingLoop::take_step(int64_t step) {
   return report;
 }
 
-double TrainingLoop::mean_loss(const std::vector<TokenRow>& rows, int64_t* exact_rows) {
+double TrainingLoop::base_drift_loss() {
+  if (!base_drift_loss_) {
+    for (TokenRow& row : rows_.general.measured) rows_.general.answered(row);
+    std::erase_if(rows_.general.measured,
+                  [](const TokenRow& row) { return row.num_labels() == 0; });
+    const auto base = build_graph(decoder_, nullptr, GraphUse::kLoss, longest_row(rows_));
+    Exec exec(base->graph, device_, pass_memory_);
+    base_drift_loss_ = mean_loss(exec, rows_.general.measured, nullptr);
+  }
+  return *base_drift_loss_;
+}
+
+double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t* exact_rows) {
   // A token of probability above one half is the most likely one.
   constexpr float kExact = 0.6931f;
   double total = 0;
@@ -180,12 +207,12 @@ double TrainingLoop::mean_loss(const std::vector<TokenRow>& rows, int64_t* exact
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
       batch.add_row(rows[i].tokens, rows[i].labels, rows[i].id);
     }
-    loss_exec_.forward(batch);
+    exec.forward(batch);
     size_t at = 0;
     for (size_t r = first; r < i; ++r) {
       bool is_exact = true;
       for (int64_t n = rows[r].num_labels(); n > 0; --n, ++at) {
-        const float loss = loss_exec_.token_losses[at];
+        const float loss = exec.token_losses[at];
         is_exact = is_exact && loss < kExact;
         total += static_cast<double>(loss);
         ++count;
@@ -200,9 +227,10 @@ EvalReport TrainingLoop::evaluate(int64_t step) {
   EvalReport report;
   report.step = step;
   report.num_rows = static_cast<int64_t>(rows_.judged.size());
-  report.loss = mean_loss(rows_.judged, &report.exact_rows);
+  report.loss = mean_loss(loss_exec_, rows_.judged, &report.exact_rows);
   if (!rows_.general.measured.empty()) {
-    report.drift = mean_loss(rows_.general.measured, nullptr) - base_drift_loss_;
+    const double base = base_drift_loss();
+    report.drift = mean_loss(loss_exec_, rows_.general.measured, nullptr) - base;
   }
   return report;
 }

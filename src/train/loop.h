@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "engine/adamw.h"
 #include "model/decoder.h"
+#include "train/frozen_lines.h"
 #include "train/general_rows.h"
 #include "train/plan.h"
 
@@ -66,12 +68,19 @@ class TrainingLoop {
 
  private:
   struct Chosen {
+    size_t row;  // index in its list
+    uint64_t epoch;
+  };
+  struct StepRow {
     const TokenRow* row;
     uint64_t epoch;
   };
   StepReport take_step(int64_t step);
   EvalReport evaluate(int64_t step);
-  double mean_loss(const std::vector<TokenRow>& rows, int64_t* exact_rows);
+  std::vector<StepRow> rows_of_step(int64_t step, int64_t* document_labels);
+  double mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t* exact_rows);
+  // The base's own loss on the measured general rows; makes them when they are first asked for.
+  double base_drift_loss();
   std::vector<Chosen> choose(const std::vector<TokenRow>& rows, int64_t first, int64_t count,
                              uint64_t stream) const;
   std::vector<Tensor> copy_weights() const;
@@ -83,10 +92,12 @@ class TrainingLoop {
   LoopRows rows_;
   std::unique_ptr<DecoderGraph> training_graph_;
   std::unique_ptr<DecoderGraph> loss_graph_;
+  std::shared_ptr<PassMemory> pass_memory_;  // training and judging take turns
   Exec exec_;
   Exec loss_exec_;
+  RowLines frozen_lines_;
   AdamW optimizer_;
-  double base_drift_loss_ = 0;
+  std::optional<double> base_drift_loss_;
   std::vector<Tensor> last_weights_;
 };
 

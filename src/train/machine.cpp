@@ -29,21 +29,35 @@ uint64_t number_in(const fs::path& path) {
   }
 }
 
-}  // namespace
-
-uint64_t available_memory_bytes() {
-  uint64_t available = 0;
+// The value of a line "Key:   123 kB" of one of the kernel's tables, in bytes, or 0.
+uint64_t bytes_in_table(const fs::path& path, std::string_view key) {
+  uint64_t kib = 0;
   try {
-    const std::string text = read_file("/proc/meminfo", 65536);
+    const std::string text = read_file(path, size_t{1} << 20);
     for (const std::string_view line : split(text, '\n')) {
-      if (!line.starts_with("MemAvailable:")) continue;
-      const std::string_view digits = trim(line.substr(13));
-      std::from_chars(digits.data(), digits.data() + digits.size(), available);
-      available *= 1024;
+      if (!line.starts_with(key)) continue;
+      const std::string_view digits = trim(line.substr(key.size()));
+      std::from_chars(digits.data(), digits.data() + digits.size(), kib);
     }
   } catch (const Error&) {
     return 0;
   }
+  return kib * 1024;
+}
+
+}  // namespace
+
+uint64_t resident_bytes() {
+  return bytes_in_table("/proc/self/status", "VmRSS:");
+}
+
+uint64_t peak_resident_bytes() {
+  return bytes_in_table("/proc/self/status", "VmHWM:");
+}
+
+uint64_t available_memory_bytes() {
+  uint64_t available = bytes_in_table("/proc/meminfo", "MemAvailable:");
+  if (available == 0) return 0;
   const uint64_t limit = number_in("/sys/fs/cgroup/memory.max");
   const uint64_t used = number_in("/sys/fs/cgroup/memory.current");
   if (limit > used && limit > 0) available = std::min(available, limit - used);

@@ -38,44 +38,38 @@ bool is_trained_whole(const std::string& name) {
   return name == kEmbedTokens || name == kLmHead;
 }
 
-// What the kind of adapter keeps beyond plain LoRA, without what depends on the batch: weights of
-// modules that are trained whole with gradient, two moments and the copies of the kept and the last
-// weights, all f32, and the value in activation type; DoRA's magnitudes likewise, and their rows.
-uint64_t adapter_kind_bytes(const ModelConfig& m, const TrainingPlan& p) {
-  const auto table = static_cast<uint64_t>(m.vocab_size) * static_cast<uint64_t>(m.hidden_size);
-  const uint64_t value_bytes = p.dtype == DType::kF32 ? 0 : dtype_size(p.dtype);
-  uint64_t bytes = p.modules_to_save.size() * table * (6 * 4 + value_bytes);
-  if (std::find(p.modules_to_save.begin(), p.modules_to_save.end(), kLmHead) !=
-      p.modules_to_save.end()) {
-    // The gradient of 512 tokens' logits (ops/cross_entropy.cpp).
-    bytes += 512 * static_cast<uint64_t>(m.vocab_size + m.hidden_size) * dtype_size(p.dtype);
+// The shapes of training as the memory plan wants them.
+MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t step_tokens) {
+  MemoryInput m;
+  m.model = in.model;
+  m.dtype = p.dtype;
+  m.lora = lora_options(p);
+  m.num_threads = in.num_threads;
+  m.program_bytes = in.program_bytes;
+  m.weight_file_bytes = in.weight_file_bytes;
+  m.longest_row = in.longest_row;
+  m.step_tokens = step_tokens;
+  if (p.steps * p.rows_per_step > in.num_rows) m.reused_tokens = in.num_tokens + in.general_tokens;
+  if (in.memory_bytes > 0) m.limit_bytes = in.memory_bytes + in.program_bytes;
+  if (in.max_memory_bytes > 0 && (m.limit_bytes == 0 || in.max_memory_bytes < m.limit_bytes)) {
+    m.limit_bytes = in.max_memory_bytes;
+    m.limit_is_asked = true;
   }
-  if (p.adapter == AdapterKind::kDora) {
-    const int64_t rows = m.num_layers * (2 * m.hidden_size + 2 * m.intermediate_size +
-                                         m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
-    bytes += static_cast<uint64_t>(rows) * (6 * 4 + 16);
-  }
-  return bytes;
-}
-
-// Per token: DoRA keeps each output before its scale.
-int64_t adapter_kind_activation_bytes(const ModelConfig& m, const TrainingPlan& p) {
-  if (p.adapter != AdapterKind::kDora) return 0;
-  return m.num_layers * static_cast<int64_t>(dtype_size(p.dtype)) *
-         (2 * m.hidden_size + 2 * m.intermediate_size +
-          m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
-}
-
-// f32 and activation-type values that the backward pass keeps, per token.
-int64_t activation_bytes(const ModelConfig& m, DType dtype) {
-  const auto act = static_cast<int64_t>(dtype_size(dtype));
-  const int64_t qkv = m.head_dim * (m.num_heads + 2 * m.num_kv_heads);
-  const int64_t layer = 2 * 4 * m.hidden_size + 2 * act * m.hidden_size + act * qkv +
-                        act * m.num_heads * m.head_dim + 3 * act * m.intermediate_size;
-  return m.num_layers * layer + 12 * m.hidden_size + 6 * act * m.intermediate_size;
+  return m;
 }
 
 }  // namespace
+
+LoraOptions lora_options(const TrainingPlan& plan) {
+  LoraOptions options;
+  options.rank = plan.rank;
+  options.alpha = static_cast<double>(plan.alpha);
+  options.dropout = plan.dropout;
+  options.use_dora = plan.adapter == AdapterKind::kDora;
+  options.target_modules = plan.target_modules;
+  options.modules_to_save = plan.modules_to_save;
+  return options;
+}
 
 double TrainingPlan::rate_at(int64_t step) const {
   const auto s = static_cast<double>(step);
@@ -214,39 +208,19 @@ TrainingPlan make_plan(const PlanInput& in) {
                           : fmt::format("nothing is held out: fewer than {} pairs", kHoldOutFrom));
   p.eval_every = std::max<int64_t>(1, p.steps / 10);
 
-  // Memory: what does not depend on the batch, then as many tokens at once as fit, 4,096 at most.
   const ModelConfig& m = *in.model;
-  const auto weights = static_cast<uint64_t>(m.num_parameters()) * dtype_size(p.dtype);
-  const auto lora_elements =
-      static_cast<uint64_t>(p.rank * m.num_layers *
-                            (5 * m.hidden_size + 2 * m.head_dim * (m.num_heads + m.num_kv_heads) +
-                             3 * m.intermediate_size));
-  const uint64_t logits = 2 * 64 * static_cast<uint64_t>(m.vocab_size) * (4 + dtype_size(p.dtype));
-  const uint64_t fixed =
-      weights + lora_elements * 4 * 5 + logits + adapter_kind_bytes(m, p) + (uint64_t{64} << 20);
-  const auto per_token =
-      static_cast<uint64_t>(activation_bytes(m, p.dtype) + adapter_kind_activation_bytes(m, p));
-  const int64_t longest = std::max<int64_t>(32, in.longest_row);
-  int64_t fit = 4096;
-  if (in.memory_bytes > fixed) {
-    fit = std::min<int64_t>(fit, static_cast<int64_t>((in.memory_bytes - fixed) / per_token));
-  } else if (in.memory_bytes > 0) {
-    fit = 0;
-  }
-  if (in.memory_bytes > 0 && fit < longest) {
-    const uint64_t needed = fixed + per_token * static_cast<uint64_t>(longest);
-    throw Error(ErrorKind::kTrain,
-                fmt::format("training needs about {} MiB of memory, {} MiB are free", needed >> 20,
-                            in.memory_bytes >> 20),
-                "lower training.sequence_len, use a smaller base, or close other programs");
-  }
   const int64_t mean_row = std::max<int64_t>(1, in.num_tokens / std::max<int64_t>(1, in.num_rows));
   const int64_t mean_general =
       in.num_general_rows > 0 ? in.general_tokens / in.num_general_rows : 0;
   const int64_t step_tokens = mean_row * p.rows_per_step + mean_general * p.general_rows_per_step;
-  p.micro_batch_tokens = std::max(fit, longest);
-  const int64_t live = std::min(p.micro_batch_tokens, std::max(step_tokens, longest));
-  p.predicted_peak_bytes = fixed + per_token * static_cast<uint64_t>(live);
+  // General rows are trained on from the second step on.
+  const MemoryPlan memory =
+      plan_memory(memory_input(in, p, p.steps > 1 ? step_tokens : mean_row * p.rows_per_step));
+  p.micro_batch_tokens = memory.micro_batch_tokens;
+  p.recompute = memory.recompute;
+  p.memory = memory.needs;
+  p.predicted_peak_bytes = memory.needs.total();
+  p.reasons.push_back(memory.reason);
   if (in.gflops > 0) {
     // Half of the matrix roof is what a step reaches with attention and everything between
     // products.
@@ -268,6 +242,7 @@ Json plan_json(const TrainingPlan& p) {
   json.set("learning_rate", p.learning_rate);
   json.set("lr_scheduler", word_of(kLrSchedulerWords, p.schedule));
   json.set("max_tokens", p.max_tokens);
+  json.set("micro_batch_tokens", p.micro_batch_tokens);
   Json whole = Json::array();
   for (const std::string& module : p.modules_to_save) whole.push_back(module);
   json.set("modules_to_save", std::move(whole));
@@ -276,6 +251,7 @@ Json plan_json(const TrainingPlan& p) {
   Json reasons = Json::array();
   for (const std::string& reason : p.reasons) reasons.push_back(reason);
   json.set("reasons", std::move(reasons));
+  json.set("recompute", recompute_name(p.recompute));
   json.set("rows_per_step", p.rows_per_step);
   json.set("seed", p.seed);
   json.set("steps", p.steps);

@@ -11,6 +11,7 @@
 #include "doc/frontmatter.h"
 #include "model/decoder.h"
 #include "support/json.h"
+#include "train/memory_plan.h"
 
 namespace dlm {
 
@@ -27,8 +28,12 @@ struct PlanInput {
   std::optional<int64_t> max_steps;
   std::optional<int64_t> seed;
   bool machine_has_bf16 = false;
-  uint64_t memory_bytes = 0;  // that this run may use
-  double gflops = 0;          // matrix products of this machine, measured
+  int num_threads = 1;
+  uint64_t memory_bytes = 0;       // that this run may still take; 0: not known
+  uint64_t max_memory_bytes = 0;   // that it may hold at its peak, asked for; 0: not asked
+  uint64_t program_bytes = 0;      // that it holds already
+  uint64_t weight_file_bytes = 0;  // 0: not known
+  double gflops = 0;               // matrix products of this machine, measured
 };
 
 struct TrainingPlan {
@@ -48,10 +53,12 @@ struct TrainingPlan {
   std::vector<std::string> modules_to_save;  // embed_tokens, lm_head: trained whole
   int64_t max_tokens = 0;                   // of a row
   int64_t micro_batch_tokens = 0;
+  Recompute recompute = Recompute::kNothing;
+  MemoryNeeds memory;
   int64_t eval_every = 0;
   bool holds_out = false;  // validation rows exist
   double predicted_seconds = 0;
-  uint64_t predicted_peak_bytes = 0;
+  uint64_t predicted_peak_bytes = 0;  // memory.total()
   std::vector<std::string> reasons;
 
   // The rate of step s in [0, steps).
@@ -71,6 +78,9 @@ DType choose_dtype(const Frontmatter& frontmatter, bool machine_has_bf16);
 // Throws Error(kTrain) for settings that this version cannot train (qlora, named adapters,
 // optimizers other than AdamW), at the key's name.
 void check_supported(const Frontmatter& frontmatter);
+
+// The adapter that a plan trains; the names of the base are left open.
+LoraOptions lora_options(const TrainingPlan& plan);
 
 TrainingPlan make_plan(const PlanInput& input);
 

@@ -13,6 +13,7 @@
 #include "data/token_rows.h"
 #include "doc/document.h"
 #include "engine/cpu/gemm.h"
+#include "formats/safetensors.h"
 #include "formats/torch_pt.h"
 #include "infer/session.h"
 #include "store/adapter_versions.h"
@@ -76,10 +77,20 @@ void check_disk(const StoreLayout& store, int64_t adapter_parameters) {
 }
 
 bool is_strong(const TrainingPlan& plan) {
-  // Products keep their bits in bf16 but on AMX, where the last tile's height shows, and in f32 from
-  // AVX-512 on; below that oneDNN's do not.
+  // Products keep their bits in bf16 but on AMX, where the last tile's height shows, and in f32
+  // from AVX-512 on; below that oneDNN's do not.
   if (plan.dtype == DType::kBF16) return isa_tier() != IsaTier::kAmx;
   return isa_tier() >= IsaTier::kAvx512;
+}
+
+// Sizes of the weight files together.
+uint64_t weight_bytes(const fs::path& folder) {
+  uint64_t bytes = 0;
+  const SafetensorsSet set = SafetensorsSet::open(folder);
+  for (const SafetensorsFile& file : set.files()) {
+    bytes += fs::file_size(file.path());
+  }
+  return bytes;
 }
 
 PlanInput plan_input(const TrainRequest& request, const Prepared& p, Device& device) {
@@ -102,8 +113,12 @@ PlanInput plan_input(const TrainRequest& request, const Prepared& p, Device& dev
   in.max_steps = request.max_steps;
   in.seed = request.seed;
   in.machine_has_bf16 = has_bf16_products(device.tier());
+  in.num_threads = device.pool().num_threads();
   in.memory_bytes = available_memory_bytes();
+  in.max_memory_bytes = request.max_memory_bytes.value_or(0);
+  in.weight_file_bytes = weight_bytes(p.base.folder);
   in.gflops = measure_gflops(device, in.machine_has_bf16 ? DType::kBF16 : DType::kF32);
+  in.program_bytes = resident_bytes();
   return in;
 }
 
@@ -143,6 +158,7 @@ TorchValue training_state(TrainingLoop& loop, LoraAdapter& adapter, const TrainR
                          {"exp_avg_sq", tensor(loop.optimizer().second_moments()[i])}});
   }
   TorchValue::Dict state;
+  state.reserve(10);
   state.emplace_back("producer", "dlm");
   state.emplace_back("version", 1);
   state.emplace_back("global_step", result.loop.steps);
@@ -305,13 +321,7 @@ TrainResult train_document(const TrainRequest& request, const TrainEvents& event
   if (events.on_plan) events.on_plan(result.plan);
 
   const auto decoder = Decoder::load(p.base.folder, result.plan.dtype);
-  LoraOptions options;
-  options.rank = result.plan.rank;
-  options.alpha = static_cast<double>(result.plan.alpha);
-  options.dropout = result.plan.dropout;
-  options.use_dora = result.plan.adapter == AdapterKind::kDora;
-  options.target_modules = result.plan.target_modules;
-  options.modules_to_save = result.plan.modules_to_save;
+  LoraOptions options = lora_options(result.plan);
   options.base_name = p.base.key;
   options.base_revision = p.base.revision;
   const auto adapter =

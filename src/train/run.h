@@ -26,6 +26,7 @@ struct TrainRequest {
   std::optional<std::string> base;  // instead of the document's base_model
   std::optional<int64_t> seed;
   std::optional<int64_t> max_steps;
+  std::optional<uint64_t> max_memory_bytes;  // of the peak
   LockMode lock_mode = LockMode::kDefault;
   int num_threads = 0;
   bool dry_run = false;  // plan only; the store is not touched

@@ -23,6 +23,7 @@ struct ProgramResult {
   int signal = 0;
   std::string out;
   std::string err;
+  int64_t peak_bytes = 0;  // the most memory that it held
 };
 
 struct ProgramOptions {
@@ -129,8 +130,10 @@ class Program {
       }
     }
     int status = 0;
-    ::waitpid(child_, &status, 0);
+    struct rusage usage {};
+    ::wait4(child_, &status, 0, &usage);
     child_ = -1;
+    result.peak_bytes = static_cast<int64_t>(usage.ru_maxrss) * 1024;
     if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
     return result;

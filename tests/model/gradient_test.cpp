@@ -16,8 +16,9 @@ class Gradients : public ::testing::Test {
 
   // Sum of the losses of all labelled tokens, times the scale.
   double loss(Decoder& decoder, LoraAdapter* adapter) {
-    const auto graph = build_graph(decoder, adapter, GraphUse::kLoss, 16);
+    const auto graph = build_graph(decoder, adapter, GraphUse::kLoss, 1024);
     Exec exec(graph->graph, device_);
+    exec.dropout_on = dropout_on_;
     exec.forward(batch_);
     double total = 0;
     for (const float x : exec.token_losses) total += static_cast<double>(x);
@@ -25,8 +26,9 @@ class Gradients : public ::testing::Test {
   }
 
   void compute(Decoder& decoder, LoraAdapter* adapter) {
-    const auto graph = build_graph(decoder, adapter, GraphUse::kTraining, 16);
+    const auto graph = build_graph(decoder, adapter, GraphUse::kTraining, 1024);
     Exec exec(graph->graph, device_);
+    exec.dropout_on = dropout_on_;
     exec.loss_scale = static_cast<float>(kScale);
     exec.forward(batch_);
     exec.backward();
@@ -54,9 +56,13 @@ class Gradients : public ::testing::Test {
           for (int64_t i = 0; i < n; ++i) {
             w[i] = before[static_cast<size_t>(i)] + (way == 0 ? step : -step) * sign(i);
           }
+          // Only a magnitude says that it moved: DoRA's row norms are constants of the gradient,
+          // and stay as they are for A and B.
+          if (p->value.shape().size() == 1) p->publish();
           moved[way] = loss(decoder, adapter);
         }
         std::copy(before.begin(), before.end(), w);
+        if (p->value.shape().size() == 1) p->publish();
         const double measured = (moved[0] - moved[1]) / (2.0 * static_cast<double>(step));
         const double rounding = 2e-7 / static_cast<double>(step);
         EXPECT_NEAR(slope, measured, rounding + 0.01 * std::abs(measured))
@@ -68,6 +74,7 @@ class Gradients : public ::testing::Test {
   static constexpr double kScale = 0.125;
   Batch batch_;
   Device device_;
+  bool dropout_on_ = false;
 };
 
 // random() draws weights near 0.02, whose layers barely bend the loss: ten times that makes every
@@ -85,16 +92,6 @@ std::unique_ptr<Decoder> lively_decoder(bool tied) {
   return lively_decoder(tiny_config(tied));
 }
 
-// B starts at zero, where A has no gradient.
-void fill_b(LoraAdapter& adapter) {
-  uint64_t seed = 0;
-  for (const auto& [name, lora] : adapter.layers()) {
-    for (int64_t i = 0; i < lora->bt.value.numel(); ++i) {
-      lora->bt.value.mutable_f32()[i] = static_cast<float>(0.1 * normal(++seed));
-    }
-  }
-}
-
 TEST_F(Gradients, OfAllWeightsMatchFiniteDifferences) {
   const auto decoder = lively_decoder(false);
   for (Parameter* p : decoder->parameters()) p->make_trainable();
@@ -107,13 +104,28 @@ TEST_F(Gradients, OfATiedTableAddUpFromInputAndHead) {
   expect_slopes(*decoder, nullptr, {&decoder->embedding()});
 }
 
+// B starts at zero, where A has no gradient; magnitudes at the norms, where rows are not scaled.
+std::unique_ptr<LoraAdapter> lively_adapter(Decoder& decoder, LoraOptions options) {
+  options.rank = 3;
+  auto adapter = LoraAdapter::create(decoder, options, 5);
+  uint64_t seed = 0;
+  for (const auto& [name, lora] : adapter->layers()) {
+    for (int64_t i = 0; i < lora->bt.value.numel(); ++i) {
+      lora->bt.value.mutable_f32()[i] = static_cast<float>(0.1 * normal(++seed));
+    }
+    if (!lora->dora) continue;
+    Tensor& magnitude = lora->dora->magnitude.value;
+    for (int64_t i = 0; i < magnitude.numel(); ++i) {
+      magnitude.mutable_f32()[i] *= static_cast<float>(1 + 0.2 * normal(++seed));
+    }
+  }
+  adapter->set_trainable();
+  return adapter;
+}
+
 TEST_F(Gradients, OfAnAdapterMatchFiniteDifferences) {
   const auto decoder = lively_decoder(true);
-  LoraOptions options;
-  options.rank = 3;
-  const auto adapter = LoraAdapter::create(*decoder, options, 5);
-  fill_b(*adapter);
-  adapter->set_trainable();
+  const auto adapter = lively_adapter(*decoder, {});
   expect_slopes(*decoder, adapter.get(), adapter->parameters());
 }
 
@@ -126,14 +138,56 @@ TEST_F(Gradients, OfAnAdapterMatchFiniteDifferencesInEveryFamily) {
     // With a choice to make, the loss jumps where the choice changes.
     config.experts_per_token = config.num_experts;
     const auto decoder = lively_decoder(config);
-    LoraOptions options;
-    options.rank = 3;
-    const auto adapter = LoraAdapter::create(*decoder, options, 5);
-    fill_b(*adapter);
-    adapter->set_trainable();
+    const auto adapter = lively_adapter(*decoder, {});
     // Norms of small sublayer outputs bend the loss more: a quarter of the step.
     expect_slopes(*decoder, adapter.get(), adapter->parameters(), 1, 0x1p-12f);
   }
+}
+
+TEST_F(Gradients, OfDoraMatchFiniteDifferences) {
+  const auto decoder = lively_decoder(true);
+  LoraOptions options;
+  options.use_dora = true;
+  const auto adapter = lively_adapter(*decoder, options);
+  expect_slopes(*decoder, adapter.get(), adapter->parameters());
+}
+
+// Masks depend on (row, position, layer, channel) only, so the moved loss sees the same ones.
+TEST_F(Gradients, ThroughDropoutMatchFiniteDifferences) {
+  const auto decoder = lively_decoder(true);
+  LoraOptions options;
+  options.dropout = 0.2;
+  for (const bool use_dora : {false, true}) {
+    options.use_dora = use_dora;
+    const auto adapter = lively_adapter(*decoder, options);
+    dropout_on_ = false;
+    const double without = loss(*decoder, adapter.get());
+    dropout_on_ = true;
+    EXPECT_NE(loss(*decoder, adapter.get()), without);
+    expect_slopes(*decoder, adapter.get(), adapter->parameters());
+  }
+}
+
+TEST_F(Gradients, OfWholeEmbeddingAndHeadMatchFiniteDifferences) {
+  for (const bool tied : {true, false}) {
+    const auto decoder = lively_decoder(tied);
+    LoraOptions options;
+    options.modules_to_save = {kEmbedTokens, kLmHead};
+    const auto adapter = lively_adapter(*decoder, options);
+    expect_slopes(*decoder, adapter.get(), {adapter->embedding(), adapter->head()});
+    EXPECT_FALSE(decoder->embedding().trains);
+  }
+}
+
+// 600 labelled tokens of one row: more than the head's gradient takes at once.
+TEST_F(Gradients, OfTheHeadOverALongRowMatchFiniteDifferences) {
+  const auto decoder = lively_decoder(true);
+  LoraOptions options;
+  options.modules_to_save = {kLmHead};
+  const auto adapter = lively_adapter(*decoder, options);
+  batch_ = tiny_batch({tiny_row(3, 4, 40), tiny_row(1, 900, 40), tiny_row(2, 70, 40)});
+  ASSERT_GT(batch_.num_labels(), 600);
+  expect_slopes(*decoder, adapter.get(), {adapter->head()});
 }
 
 TEST_F(Gradients, FrozenWeightsGetNone) {

@@ -39,14 +39,19 @@ class SameBytes : public ::testing::TestWithParam<DType> {
     }
   }
 
-  // One AdamW step over all rows, in batches of the given numbers of rows.
+  // One AdamW step over all rows, in batches of the given numbers of rows; the adapter has every
+  // kind of parameter when `every_kind`.
   StepResult step(int threads, const std::vector<size_t>& split, float dropout = 0.1f,
-                  const ModelConfig& config = tiny_config(true)) {
+                  bool every_kind = false, const ModelConfig& config = tiny_config(true)) {
     Device device(threads);
     const auto decoder = Decoder::random(config, GetParam(), 3);
     LoraOptions options;
     options.rank = 8;
     options.dropout = static_cast<double>(dropout);
+    if (every_kind) {
+      options.use_dora = true;
+      options.modules_to_save = {kEmbedTokens, kLmHead};
+    }
     const auto adapter = LoraAdapter::create(*decoder, options, 5);
     uint64_t seed = 0;
     for (const auto& [name, lora] : adapter->layers()) {
@@ -74,8 +79,8 @@ class SameBytes : public ::testing::TestWithParam<DType> {
     AdamW optimizer(adapter->parameters(), AdamWOptions{});
     optimizer.step(1e-3f, device);
     for (const Parameter* p : adapter->parameters()) {
-      result.weights.insert(result.weights.end(), p->value.f32(),
-                            p->value.f32() + p->value.numel());
+      result.weights.insert(result.weights.end(), p->f32_elements(),
+                            p->f32_elements() + p->value.numel());
     }
     return result;
   }
@@ -124,15 +129,30 @@ TEST_P(SameBytes, WithoutDropoutToo) {
 // An expert sees a handful of a row's tokens, in batches that depend on the other rows.
 TEST_P(SameBytes, WithSparseExperts) {
   const ModelConfig config = tiny_family_config("mixtral");
-  const StepResult whole = step(1, {8}, 0.1f, config);
-  const StepResult threads = step(3, {8}, 0.1f, config);
+  const StepResult whole = step(1, {8}, 0.1f, false, config);
+  const StepResult threads = step(3, {8}, 0.1f, false, config);
   EXPECT_TRUE(same(threads.losses, whole.losses));
   EXPECT_TRUE(same(threads.gradients, whole.gradients));
   if (!lines_are_invariant()) return;
   for (const std::vector<size_t>& split :
        {std::vector<size_t>{1, 1, 1, 1, 1, 1, 1, 1}, std::vector<size_t>{3, 5}}) {
-    const StepResult parts = step(2, split, 0.1f, config);
+    const StepResult parts = step(2, split, 0.1f, false, config);
     EXPECT_TRUE(same(parts.losses, whole.losses)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.gradients, whole.gradients)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.weights, whole.weights)) << split.size() << " batches";
+  }
+}
+
+TEST_P(SameBytes, OfMagnitudesEmbeddingAndHeadToo) {
+  const StepResult whole = step(1, {8}, 0.1f, true);
+  const StepResult threads = step(3, {8}, 0.1f, true);
+  EXPECT_TRUE(same(threads.gradients, whole.gradients));
+  EXPECT_TRUE(same(threads.weights, whole.weights));
+  if (!lines_are_invariant()) return;
+  const std::vector<std::vector<size_t>> splits{
+      {1, 1, 1, 1, 1, 1, 1, 1}, {3, 5}, {7, 1}, {2, 4, 2}};
+  for (const auto& split : splits) {
+    const StepResult parts = step(2, split, 0.1f, true);
     EXPECT_TRUE(same(parts.gradients, whole.gradients)) << split.size() << " batches";
     EXPECT_TRUE(same(parts.weights, whole.weights)) << split.size() << " batches";
   }

@@ -177,6 +177,7 @@ BenchmarkResult literal_result() {
   r.train_tokens_per_s = {640.04, 600, 650};
   r.train_share_of_roof = {0.80456, 0.75, 0.82};
   r.peak_rss_mb = 812.4;
+  r.predicted_rss_mb = 800.5;
   r.decode_tokens_per_s = {61.25, 60, 62};
   r.read_bandwidth_gbs = {18.5, 18, 19.25};
   return r;
@@ -188,7 +189,8 @@ TEST(Benchmark, WritesJson) {
             "\"onednn_version\":\"2.6.3\",\"dtype\":\"bf16\",\"tokens_per_step\":1024,"
             "\"needed_gflop_per_step\":515.0,\"gemm_roof_gflops\":400.1,\"roof_layout\":\"packed\","
             "\"roof_tile_tokens\":256,\"train_tokens_per_s\":640.0,\"train_share_of_roof\":0.8046,"
-            "\"peak_rss_mb\":812.4,\"decode_tokens_per_s\":61.25,\"read_bandwidth_gbs\":18.5,"
+            "\"peak_rss_mb\":812.4,\"predicted_rss_mb\":800.5,\"decode_tokens_per_s\":61.25,\"read_"
+            "bandwidth_gbs\":18.5,"
             "\"spread\":{\"gemm_roof_gflops\":[390.0,410.0],\"train_tokens_per_s\":[600.0,650.0],"
             "\"train_share_of_roof\":[0.75,0.82],\"decode_tokens_per_s\":[60.0,62.0],"
             "\"read_bandwidth_gbs\":[18.0,19.25]}}");
@@ -200,7 +202,7 @@ TEST(Benchmark, WritesText) {
             "matrix product roof      400.1 GFLOP/s    (390.0 to 410.0)\n"
             "training                 640.0 tokens/s   (600.0 to 650.0)\n"
             "share of the roof         80.5 %          (75.0 to 82.0)\n"
-            "peak memory              812.4 MiB\n"
+            "peak memory              812.4 MiB        (800.5 planned)\n"
             "generation                61.2 tokens/s   (60.0 to 62.0)\n"
             "memory reading            18.5 GB/s       (18.0 to 19.2)\n");
 }

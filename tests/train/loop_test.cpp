@@ -49,6 +49,7 @@ class LoopTest : public TrainTest {
     options.rank = plan_.rank;
     options.alpha = static_cast<double>(plan_.alpha);
     options.dropout = plan_.dropout;
+    options.target_modules = plan_.target_modules;
     const auto adapter = LoraAdapter::create(*decoder, options, static_cast<uint64_t>(plan_.seed));
     TrainingLoop loop(*decoder, *adapter, device, plan_, rows_);
     Outcome out;
@@ -116,6 +117,57 @@ TEST_F(LoopTest, BytesDoNotDependOnTheSizeOfMicroBatches) {
       EXPECT_EQ(run().bytes == whole, true) << tokens << " tokens, " << dtype_name(dtype);
     }
   }
+}
+
+TEST_F(LoopTest, BytesDoNotDependOnRecomputation) {
+  plan_.rows_per_step = 3;
+  for (const DType dtype : {DType::kF32, Device(1).preferred_dtype()}) {
+    plan_.dtype = dtype;
+    plan_.recompute = Recompute::kNothing;
+    const std::string kept = run().bytes;
+    for (const Recompute recompute : {Recompute::kCheap, Recompute::kLayers}) {
+      plan_.recompute = recompute;
+      EXPECT_EQ(run().bytes == kept, true) << recompute_name(recompute);
+    }
+  }
+}
+
+TEST_F(LoopTest, BytesDoNotDependOnKeptLinesOfFrozenLayers) {
+  plan_.target_modules = {"model.layers.1.mlp.down_proj"};
+  const Outcome computed = run();
+  for (const uint64_t bytes : {uint64_t{1} << 24, uint64_t{10000}}) {
+    plan_.memory.frozen_lines = bytes;
+    const Outcome kept = run();
+    EXPECT_EQ(kept.bytes == computed.bytes, true) << bytes;
+    EXPECT_EQ(kept.result.kept.loss, computed.result.kept.loss);
+  }
+}
+
+TEST_F(LoopTest, GeneralAnswersAreMadeWhenAStepFirstNeedsThem) {
+  const std::vector<TokenRow> whole = token_rows(
+      "::instruction::\n### Q\nHow are you?\n\n### A\nfish fish\n\n"
+      "### Q\nWho are you?\n\n### A\nfish\n");
+  plan_.general_rows_per_step = 1;
+  plan_.steps = 3;
+  rows_.general.mixed = whole;
+  const std::string ready = run().bytes;
+  rows_.general.mixed.clear();
+  for (const TokenRow& row : whole) {
+    TokenRow prompt = row;
+    prompt.tokens.resize(3);
+    prompt.labels.clear();
+    rows_.general.mixed.push_back(prompt);
+  }
+  std::vector<int64_t> steps_with_answer;
+  int64_t step = 0;
+  rows_.general.answer = [&](TokenRow& row) {
+    steps_with_answer.push_back(step);
+    row = *std::find_if(whole.begin(), whole.end(),
+                        [&](const TokenRow& w) { return w.id == row.id; });
+  };
+  events_.on_step = [&](const StepReport& report) { step = report.step; };
+  EXPECT_EQ(run().bytes == ready, true);
+  EXPECT_EQ(steps_with_answer, (std::vector<int64_t>{1, 2})) << "none before the first step ended";
 }
 
 TEST_F(LoopTest, TheSeedChangesTheBytesAndNothingElseDoes) {
@@ -202,8 +254,8 @@ TEST_F(LoopTest, GeneralRowsAreTrainedButNotCountedInTheLoss) {
   plan_.general_rows_per_step = 1;
   plan_.dropout = 0.1;
   const Outcome mixed = run();
-  EXPECT_NEAR(mixed.steps[0].loss, alone, 1e-5);
-  EXPECT_GT(mixed.steps[0].tokens, 0);
+  EXPECT_EQ(mixed.steps[0].loss, alone) << "the first step is the document's alone";
+  EXPECT_GT(mixed.steps[1].tokens, mixed.steps[0].tokens);
 }
 
 TEST_F(LoopTest, AnInterruptEndsItBetweenMicroBatches) {

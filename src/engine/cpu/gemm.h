@@ -1,6 +1,7 @@
-// Matrix products through oneDNN, one single-threaded call per tile. Our workers call it, never its
-// own threads: then a product's bits depend on the tile's shape only, not on thread count or
-// position.
+// Matrix products, one single-threaded call per tile: through oneDNN from AVX-512 on, by our own
+// kernel in f32 below it, where oneDNN's bits change with the number of lines. So the bits of a
+// line of C depend on that line of A, on B and K only: not on thread count, place or the other
+// lines (products of a single line excepted, which the engine does not make).
 #pragma once
 
 #include <cstdint>

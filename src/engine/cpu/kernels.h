@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "engine/cpu/gemm.h"
 #include "engine/cpu/isa.h"
 #include "engine/tensor.h"
 
@@ -99,6 +100,9 @@ struct Kernels {
   void (*adamw)(float* w, const float* g, float* m, float* v, int64_t n, float lr, float beta1,
                 float beta2, float eps, float weight_decay, float bias1, float bias2,
                 float grad_scale);
+  // The product that gemm() describes, in f32, with bits that depend on a line of A, a column of B
+  // and K only. `memory` holds 256 * (shape.m + 262) numbers.
+  void (*gemm_f32)(const GemmShape& shape, const float* a, const float* b, float* c, float* memory);
 
   template <class T>
   const RowKernels<T>& rows() const;

@@ -68,6 +68,7 @@ class RmsNormOp : public Op {
   RmsNormOp(ValueId x, Parameter* weight, float eps, ValueId y, ValueId rstd)
       : x_(x), weight_(weight), eps_(eps), y_(y), rstd_(rstd), cols_(weight->value.dim(0)) {}
   std::string name() const override { return "rmsnorm"; }
+  bool is_cheap() const override { return true; }
   std::vector<ValueId> reads() const override { return {x_}; }
   std::vector<ValueId> writes() const override { return {y_, rstd_}; }
   std::vector<ValueId> saves() const override { return {x_, rstd_}; }
@@ -165,6 +166,7 @@ class GatedOp : public Op {
   GatedOp(Gate kind, ValueId gate, ValueId up, ValueId out, int64_t cols)
       : kind_(kind), gate_(gate), up_(up), out_(out), cols_(cols) {}
   std::string name() const override { return kind_ == Gate::kSilu ? "silu_mul" : "gelu_mul"; }
+  bool is_cheap() const override { return true; }
   std::vector<ValueId> reads() const override { return {gate_, up_}; }
   std::vector<ValueId> writes() const override { return {out_}; }
   std::vector<ValueId> saves() const override { return {gate_, up_}; }

@@ -111,6 +111,7 @@ class NarrowOp : public Op {
  public:
   NarrowOp(ValueId x, ValueId y, int64_t cols) : x_(x), y_(y), cols_(cols) {}
   std::string name() const override { return "narrow"; }
+  bool is_cheap() const override { return true; }
   std::vector<ValueId> reads() const override { return {x_}; }
   std::vector<ValueId> writes() const override { return {y_}; }
   std::vector<ValueId> saves() const override { return {}; }

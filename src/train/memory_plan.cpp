@@ -1,0 +1,173 @@
+#include "train/memory_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include <fmt/format.h>
+
+#include "model/decoder.h"
+#include "support/error.h"
+
+namespace dlm {
+
+namespace {
+
+// Batches beyond this many tokens gain no speed: every product is eight full tiles high.
+constexpr int64_t kBatchTokens = 1024;
+// Batches below this many pay more for reading the weights again than recomputation costs.
+constexpr int64_t kFewTokens = 256;
+
+// oneDNN's compiled products and packing buffers, a worker; and tables, logs and what the allocator
+// keeps, a process. Measured: 5 to 9 MiB on two workers.
+constexpr uint64_t kProductsBytes = uint64_t{3} << 20;
+constexpr uint64_t kOtherBytes = uint64_t{4} << 20;
+// Weights and gradient, two moments, the copy that is kept and its successor, the last; and the
+// second factors once more while they are saved.
+constexpr uint64_t kAdapterCopies = 7;
+// A read brings in so much of a mapped table around the line that it wants.
+constexpr uint64_t kFaultAroundBytes = 65536;
+// What the kept lines of frozen layers may take when nothing limits them.
+constexpr uint64_t kFrozenLinesBytes = uint64_t{1} << 30;
+
+uint64_t mib(uint64_t bytes) {
+  return (bytes + (uint64_t{1} << 20) - 1) >> 20;
+}
+
+// Calls `visit` with the choices of tokens and recomputation, fastest first, until it returns true.
+bool visit_choices(int64_t most, int64_t least,
+                   const std::function<bool(int64_t, Recompute)>& visit) {
+  for (int64_t tokens = most; tokens >= std::min(kFewTokens, most); tokens /= 2) {
+    const int64_t now = std::max(tokens, least);
+    if (visit(now, Recompute::kNothing) || visit(now, Recompute::kCheap)) return true;
+    if (now == least) break;
+  }
+  for (int64_t tokens = most;; tokens /= 2) {
+    const int64_t now = std::max(tokens, least);
+    if (visit(now, Recompute::kLayers)) return true;
+    if (now == least) return false;
+  }
+}
+
+}  // namespace
+
+struct MemoryModel::State {
+  MemoryInput input;
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<LoraAdapter> adapter;
+  std::array<std::unique_ptr<DecoderGraph>, 3> training;
+  std::unique_ptr<DecoderGraph> loss;
+
+  const Graph& graph(Recompute recompute) {
+    auto& slot = training[static_cast<size_t>(recompute)];
+    if (slot == nullptr) {
+      slot = build_graph(*decoder, adapter.get(), GraphUse::kTraining, 1, recompute);
+    }
+    return slot->graph;
+  }
+
+  uint64_t weight_bytes() const {
+    const ModelConfig& m = *input.model;
+    const auto parameters = static_cast<uint64_t>(m.num_parameters());
+    const uint64_t all = parameters * dtype_size(input.dtype);
+    const uint64_t file = input.weight_file_bytes > 0 ? input.weight_file_bytes : parameters * 2;
+    // Of an untied table only the lines of the document's tokens are read.
+    if (!m.tie_word_embeddings && file == all) {
+      const auto line = static_cast<uint64_t>(m.hidden_size) * dtype_size(input.dtype);
+      const uint64_t table = static_cast<uint64_t>(m.vocab_size) * line;
+      const uint64_t read = static_cast<uint64_t>(std::max<int64_t>(1, input.reused_tokens)) *
+                            std::max(line, kFaultAroundBytes);
+      return all - table + std::min(table, read);
+    }
+    return all;
+  }
+};
+
+MemoryModel::MemoryModel(const MemoryInput& input) : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.input = input;
+  s.decoder = Decoder::shapes(*input.model, input.dtype);
+  s.adapter = LoraAdapter::create(*s.decoder, input.lora, 0);
+  for (Parameter* p : s.adapter->parameters()) p->trains = true;
+  s.loss = build_graph(*s.decoder, s.adapter.get(), GraphUse::kLoss, 1);
+}
+
+MemoryModel::~MemoryModel() = default;
+
+MemoryNeeds MemoryModel::needs(int64_t batch_tokens, Recompute recompute) {
+  State& s = *state_;
+  const Graph& training = s.graph(recompute);
+  const Graph& loss = s.loss->graph;
+  const int threads = s.input.num_threads;
+  MemoryNeeds n;
+  n.program = s.input.program_bytes;
+  n.weights = s.weight_bytes();
+  n.adapter = static_cast<uint64_t>(s.adapter->num_parameters()) * sizeof(float) * kAdapterCopies;
+  if (s.adapter->head() != nullptr) {
+    // The gradient of 512 tokens' logits, with their lines (ops/cross_entropy.cpp).
+    const ModelConfig& m = *s.input.model;
+    n.adapter +=
+        512 * static_cast<uint64_t>(m.vocab_size + m.hidden_size) * dtype_size(s.input.dtype);
+  }
+  n.activations =
+      std::max(Exec::arena_bytes(training, batch_tokens), Exec::arena_bytes(loss, batch_tokens));
+  n.working = std::max(Exec::scratch_bytes(training, batch_tokens, threads),
+                       Exec::scratch_bytes(loss, batch_tokens, threads)) +
+              static_cast<uint64_t>(threads) * kProductsBytes + kOtherBytes;
+  if (training.num_frozen_ops() > 0) {
+    const uint64_t wanted =
+        static_cast<uint64_t>(s.input.reused_tokens) *
+        static_cast<uint64_t>(training.bytes_per_token(training.frozen_value()));
+    uint64_t room = kFrozenLinesBytes;
+    if (const uint64_t limit = s.input.limit_bytes; limit > 0) {
+      room = std::min(room, limit - std::min(limit, n.total()));
+    }
+    n.frozen_lines = std::min(wanted, room);
+  }
+  return n;
+}
+
+int64_t MemoryModel::activation_bytes_per_token(Recompute recompute) {
+  return state_->graph(recompute).arena_bytes_per_token();
+}
+
+MemoryPlan plan_memory(const MemoryInput& input) {
+  MemoryModel model(input);
+  const int64_t least = std::max<int64_t>(kTokenBlock, input.longest_row);
+  const int64_t most =
+      std::max(least, std::min(kBatchTokens, std::max<int64_t>(1, input.step_tokens)));
+  MemoryPlan plan;
+  const auto try_choice = [&](int64_t tokens, Recompute recompute) {
+    plan.micro_batch_tokens = tokens;
+    plan.recompute = recompute;
+    plan.needs = model.needs(tokens, recompute);
+    return input.limit_bytes == 0 || plan.needs.total() <= input.limit_bytes;
+  };
+  if (visit_choices(most, least, try_choice)) {
+    const char* why = plan.micro_batch_tokens == most && plan.recompute == Recompute::kNothing
+                          ? "nothing limits it"
+                          : "to fit the memory";
+    plan.reason = fmt::format("{} tokens at once, {} computed again: {}", plan.micro_batch_tokens,
+                              recompute_name(plan.recompute), why);
+    return plan;
+  }
+  // What would fit: shorter rows, in steps of the token block.
+  int64_t fits = 0;
+  for (int64_t low = 1, high = least / kTokenBlock; low < high;) {
+    const int64_t middle = (low + high) / 2;
+    const bool is_ok =
+        model.needs(middle * kTokenBlock, Recompute::kLayers).total() <= input.limit_bytes;
+    if (is_ok) fits = middle * kTokenBlock;
+    (is_ok ? low : high) = is_ok ? middle + 1 : middle;
+  }
+  throw Error(
+      ErrorKind::kTrain,
+      fmt::format("training needs about {} MiB of memory, {} MiB are {}", mib(plan.needs.total()),
+                  input.limit_bytes >> 20, input.limit_is_asked ? "allowed" : "free"),
+      fits > 0 ? fmt::format("write training.sequence_len: {} or less, or use a smaller base", fits)
+               : fmt::format("no shorter rows would fit: {} MiB are for the base and its adapter; "
+                             "use a smaller base",
+                             mib(plan.needs.total() - plan.needs.activations)));
+}
+
+}  // namespace dlm

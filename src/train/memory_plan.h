@@ -1,0 +1,69 @@
+// What a training run will hold at its peak, from the graphs that it will run, and the choice of
+// batch size and recomputation that fits a limit. Builds graphs on shapes alone: no weight is read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/recompute.h"
+#include "model/config.h"
+#include "model/lora.h"
+
+namespace dlm {
+
+// Bytes, by what holds them.
+struct MemoryNeeds {
+  uint64_t program = 0;       // the process before training: code, tokenizer, document
+  uint64_t weights = 0;       // mapped pages and converted copies
+  uint64_t adapter = 0;       // with gradients, moments, kept and last copies
+  uint64_t activations = 0;   // of the training or the loss graph, which share memory
+  uint64_t working = 0;       // of all workers: operations' own memory and oneDNN's
+  uint64_t frozen_lines = 0;  // kept output of layers below the lowest adapter
+
+  uint64_t total() const {
+    return program + weights + adapter + activations + working + frozen_lines;
+  }
+};
+
+struct MemoryInput {
+  const ModelConfig* model = nullptr;
+  DType dtype = DType::kF32;
+  LoraOptions lora;
+  int num_threads = 1;
+  uint64_t program_bytes = 0;      // resident now
+  uint64_t weight_file_bytes = 0;  // 0: as bf16
+  int64_t longest_row = 0;         // tokens; no batch can be smaller
+  int64_t step_tokens = 0;         // of an optimizer step; no batch is larger
+  int64_t reused_tokens = 0;       // of rows that are trained on more than once
+  uint64_t limit_bytes = 0;        // of the peak; 0: none
+  bool limit_is_asked = false;     // by --max-mem, not by the machine
+};
+
+struct MemoryPlan {
+  int64_t micro_batch_tokens = 0;
+  Recompute recompute = Recompute::kNothing;
+  MemoryNeeds needs;
+  std::string reason;
+};
+
+class MemoryModel {
+ public:
+  // Throws Error(kTrain) when a target module names no layer.
+  explicit MemoryModel(const MemoryInput& input);
+  ~MemoryModel();
+
+  // Needs with batches of up to so many tokens.
+  MemoryNeeds needs(int64_t batch_tokens, Recompute recompute);
+  int64_t activation_bytes_per_token(Recompute recompute);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The fastest choice that fits. Throws Error(kTrain) when none does, saying what the smallest
+// needs.
+MemoryPlan plan_memory(const MemoryInput& input);
+
+}  // namespace dlm
