@@ -32,10 +32,7 @@ const BaseInfo* find_base(std::string_view key);
 const std::vector<BaseInfo>& known_bases();
 std::vector<std::string> base_keys();
 
-// Whether shapes_of() knows the base.
-bool has_shapes(const BaseInfo& base);
-// The sizes of a base's decoder without its files, for predictions and for measuring speed. Biases
-// are left out. Throws Error(kBase) when they are not in the table.
+// The sizes of a base's decoder without its files, for predictions and for measuring speed.
 ModelConfig shapes_of(const BaseInfo& base);
 
 }  // namespace dlm

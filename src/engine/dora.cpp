@@ -17,13 +17,21 @@ double sum_of_squares(const T* row, int64_t in, const Kernels& kernels, std::vec
   return kernels.sum_of_squares(wide.data(), in);
 }
 
-// Calls body with a typed pointer to the weight's elements.
+// Calls body(lines, wide) with lines [first, first + count) of the weight, in the type that they
+// are held in or, when they are quantized, decoded; `wide` is working memory.
 template <class Body>
-void with_elements(const Tensor& weight, const Body& body) {
-  if (weight.dtype() == DType::kBF16) {
-    body(weight.bf16());
+void with_lines(const Parameter& weight, int64_t first, int64_t count, const Kernels& kernels,
+                const Body& body) {
+  const int64_t in = weight.value.dim(1);
+  std::vector<float> wide;
+  if (weight.quantized != nullptr) {
+    std::vector<float> decoded(static_cast<size_t>(count * in));
+    weight.quantized->dequantize(kernels, first, count, decoded.data());
+    body(decoded.data(), wide);
+  } else if (weight.value.dtype() == DType::kBF16) {
+    body(weight.value.bf16() + first * in, wide);
   } else {
-    body(weight.f32());
+    body(weight.value.f32() + first * in, wide);
   }
 }
 
@@ -56,51 +64,58 @@ double update_squares(const Lora& lora, int64_t j, const float* projected, const
 
 }  // namespace
 
-std::vector<float> row_norms(const Tensor& weight, const Kernels& kernels) {
-  const int64_t in = weight.dim(1);
-  std::vector<float> norms(static_cast<size_t>(weight.dim(0)));
-  std::vector<float> wide;
-  with_elements(weight, [&](const auto* w) {
-    for (size_t j = 0; j < norms.size(); ++j) {
-      const auto row = w + static_cast<int64_t>(j) * in;
-      norms[j] = static_cast<float>(std::sqrt(sum_of_squares(row, in, kernels, wide)));
-    }
-  });
+std::vector<float> row_norms(const Parameter& weight, const Kernels& kernels) {
+  const int64_t out = weight.value.dim(0);
+  const int64_t in = weight.value.dim(1);
+  std::vector<float> norms(static_cast<size_t>(out));
+  for (int64_t first = 0; first < out; first += kRows) {
+    const int64_t count = std::min(kRows, out - first);
+    with_lines(weight, first, count, kernels, [&](const auto* lines, std::vector<float>& wide) {
+      for (int64_t j = 0; j < count; ++j) {
+        const double squares = sum_of_squares(lines + j * in, in, kernels, wide);
+        norms[static_cast<size_t>(first + j)] = static_cast<float>(std::sqrt(squares));
+      }
+    });
+  }
   return norms;
 }
 
-void refresh_row_scale(Lora& lora, const Tensor& weight, Device& device) {
+void refresh_row_scale(Lora& lora, const Parameter& weight, Device& device) {
   Dora& dora = *lora.dora;
   // The versions only grow, so their sum names one state; 1 more than that is never 0.
   const uint64_t version = lora.a.version + lora.bt.version + dora.magnitude.version + 1;
   if (dora.version == version) return;
-  const int64_t out = weight.dim(0);
-  const int64_t in = weight.dim(1);
+  const int64_t out = weight.value.dim(0);
+  const int64_t in = weight.value.dim(1);
   const bool first_time = dora.weight_squares.empty();
   dora.weight_squares.resize(static_cast<size_t>(out));
   dora.row_norm.resize(static_cast<size_t>(out));
   dora.row_scale.resize(static_cast<size_t>(out));
   const Kernels& kernels = device.kernels();
   const std::vector<float> products = gram(lora, in, kernels);
-  with_elements(weight, [&]<class T>(const T* w) {
-    device.pool().run((out + kRows - 1) / kRows, [&](int64_t task, int) {
-      const int64_t begin = task * kRows;
-      const int64_t count = std::min(kRows, out - begin);
-      std::vector<float> projected(static_cast<size_t>(count * lora.rank));
-      kernels.rows<T>().rank_project(w + begin * in, count, in, in, lora.a.value.f32(), in,
-                                     lora.rank, 1.0f, projected.data());
-      std::vector<float> wide;
-      for (int64_t j = begin; j < begin + count; ++j) {
-        const auto at = static_cast<size_t>(j);
-        if (first_time) dora.weight_squares[at] = sum_of_squares(w + j * in, in, kernels, wide);
-        const double update =
-            update_squares(lora, j, projected.data() + (j - begin) * lora.rank, products.data());
-        const double square = std::max(0.0, dora.weight_squares[at] + update);
-        const auto norm = static_cast<float>(std::sqrt(square));
-        dora.row_norm[at] = norm;
-        dora.row_scale[at] = norm > 0 ? dora.magnitude.value.f32()[at] / norm : 0.0f;
-      }
-    });
+  device.pool().run((out + kRows - 1) / kRows, [&](int64_t task, int) {
+    const int64_t begin = task * kRows;
+    const int64_t count = std::min(kRows, out - begin);
+    std::vector<float> projected(static_cast<size_t>(count * lora.rank));
+    with_lines(weight, begin, count, kernels,
+               [&]<class T>(const T* lines, std::vector<float>& wide) {
+                 kernels.rows<T>().rank_project(lines, count, in, in, lora.a.value.f32(), in,
+                                                lora.rank, 1.0f, projected.data());
+                 if (!first_time) return;
+                 for (int64_t j = 0; j < count; ++j) {
+                   dora.weight_squares[static_cast<size_t>(begin + j)] =
+                       sum_of_squares(lines + j * in, in, kernels, wide);
+                 }
+               });
+    for (int64_t j = begin; j < begin + count; ++j) {
+      const auto at = static_cast<size_t>(j);
+      const double update =
+          update_squares(lora, j, projected.data() + (j - begin) * lora.rank, products.data());
+      const double square = std::max(0.0, dora.weight_squares[at] + update);
+      const auto norm = static_cast<float>(std::sqrt(square));
+      dora.row_norm[at] = norm;
+      dora.row_scale[at] = norm > 0 ? dora.magnitude.value.f32()[at] / norm : 0.0f;
+    }
   });
   dora.version = version;
 }

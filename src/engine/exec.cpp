@@ -31,6 +31,12 @@ DType Device::preferred_dtype() const {
   return has_bf16_products(tier_) ? DType::kBF16 : DType::kF32;
 }
 
+PassMemory::PassMemory(std::byte* arena, size_t arena_bytes, std::shared_ptr<PassMemory> outer)
+    : arena_(std::shared_ptr<std::byte>(), arena),
+      arena_bytes_(arena_bytes),
+      scratch_(outer, outer->scratch()),
+      scratch_bytes_(outer->scratch_bytes_) {}
+
 void PassMemory::reserve(size_t arena_bytes, size_t scratch_bytes) {
   // Freed before the larger one is taken. Zeroed, because lines beyond the last token are
   // multiplied too and must hold numbers.
@@ -69,6 +75,12 @@ Exec::Exec(const Graph& graph, Device& device, std::shared_ptr<PassMemory> memor
       device_(device),
       memory_(memory != nullptr ? std::move(memory) : std::make_shared<PassMemory>()) {}
 
+Exec::Exec(const Graph& graph, Exec& outer, std::byte* arena)
+    : graph_(graph),
+      device_(outer.device_),
+      memory_(
+          std::make_shared<PassMemory>(arena, arena_bytes(graph, outer.tokens()), outer.memory_)) {}
+
 void Exec::forward(const Batch& batch) {
   check(batch.num_tokens() > 0, "forward: an empty batch");
   batch_ = &batch;
@@ -76,12 +88,12 @@ void Exec::forward(const Batch& batch) {
   scratch_stride_ = scratch_stride(graph_, padded_tokens_);
   memory_->reserve(arena_bytes(graph_, batch.num_tokens()),
                    scratch_bytes(graph_, batch.num_tokens(), device_.pool().num_threads()));
-  token_keys_.clear();
   if (dropout_on) {
+    token_keys_.assign(batch.tokens.size(), 0);
     for (const BatchRow& row : batch.rows) {
       for (int64_t t = row.begin; t < row.end; ++t) {
         const auto position = static_cast<uint64_t>(t - row.begin);
-        token_keys_.push_back(random_key({row.id, position}));
+        token_keys_[static_cast<size_t>(t)] = random_key({row.id, position});
       }
     }
   }

@@ -58,6 +58,9 @@ class Device {
 // what a pass left there is gone when another begins.
 class PassMemory {
  public:
+  PassMemory() = default;
+  // A piece of another's arena, with its working memory.
+  PassMemory(std::byte* arena, size_t arena_bytes, std::shared_ptr<PassMemory> outer);
   // At least so many bytes of each; grows, never shrinks. Throws Error(kTrain) when there are none.
   void reserve(size_t arena_bytes, size_t scratch_bytes);
 
@@ -86,6 +89,10 @@ class Exec {
  public:
   // Uses `memory`, which other passes may share, or its own when there is none.
   Exec(const Graph& graph, Device& device, std::shared_ptr<PassMemory> memory = nullptr);
+  // A pass inside one operation of another pass. It works in `arena`, memory of the outer pass for
+  // this graph's arena_bytes_per_token() and as many padded tokens as the outer pass has, and in
+  // the outer pass's scratch memory.
+  Exec(const Graph& graph, Exec& outer, std::byte* arena);
 
   // Runs the forward pass. Values stay readable until the next call.
   void forward(const Batch& batch);
@@ -133,7 +140,7 @@ class Exec {
   float loss_scale = 1.0f;
   // Whether LoRA inputs are dropped out. Masks are keyed by (row id, position, layer, channel).
   bool dropout_on = false;
-  // Hash of (row id, position) of a token; valid while dropout_on.
+  // Hash of (row id, position) of a token, 0 for lines of no row; valid while dropout_on.
   uint64_t token_key(int64_t token) const { return token_keys_[static_cast<size_t>(token)]; }
   // Loss of each labelled token, in token order; written by the cross-entropy op.
   std::vector<float> token_losses;

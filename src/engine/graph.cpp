@@ -78,6 +78,10 @@ void Graph::place_values() {
     PlacedBuffer& buffer = data[v.index];
     (dropped_[v.index] && time >= num_ops ? buffer.second : buffer.first).touch(time);
   };
+  // Holds nothing from the forward pass to the backward pass.
+  const auto touch_scratch = [&](ValueId v, int time) {
+    (time >= num_ops ? data[v.index].second : data[v.index].first).touch(time);
+  };
   const auto touch_grad = [&](ValueId v, int time) {
     if (!values_[v.index].requires_grad) return;
     (values_[v.index].is_residual ? residual_grad : grad[v.index]).first.touch(time);
@@ -85,16 +89,18 @@ void Graph::place_values() {
   for (int i = 0; i < num_ops; ++i) {
     for (const ValueId v : ops_[i]->reads()) touch_data(v, i);
     for (const ValueId v : ops_[i]->writes()) touch_data(v, i);
+    for (const ValueId v : ops_[i]->forward_scratch()) touch_scratch(v, i);
   }
   for (int time = num_ops; time < end_of_time; ++time) {
     const BackwardStep& step = backward_steps_[time - num_ops];
     if (step.is_forward) {
       for (const ValueId v : step.op->reads()) touch_data(v, time);
       for (const ValueId v : step.op->writes()) touch_data(v, time);
+      for (const ValueId v : step.op->forward_scratch()) touch_scratch(v, time);
       continue;
     }
     for (const ValueId v : step.op->saves()) touch_data(v, time);
-    for (const ValueId v : step.op->backward_scratch()) touch_data(v, time);
+    for (const ValueId v : step.op->backward_scratch()) touch_scratch(v, time);
     for (const ValueId v : step.op->reads()) touch_grad(v, time);
     for (const ValueId v : step.op->writes()) touch_grad(v, time);
   }

@@ -36,7 +36,8 @@ class Op {
   virtual std::vector<ValueId> writes() const = 0;
   // Values whose forward data the backward pass reads.
   virtual std::vector<ValueId> saves() const = 0;
-  // Values that only this op's backward pass uses, as working memory.
+  // Values that only this op's forward or backward pass uses, as working memory.
+  virtual std::vector<ValueId> forward_scratch() const { return {}; }
   virtual std::vector<ValueId> backward_scratch() const { return {}; }
   virtual std::vector<Parameter*> parameters() const { return {}; }
   // Working memory of one worker, in bytes.
@@ -97,6 +98,11 @@ class Graph {
   // A residual value that requires a gradient, or an invalid id: they all share one buffer.
   ValueId any_residual_with_grad() const;
 
+  // The graph appends to one text: passes of a few tokens are bound by reading the weights once,
+  // and may sum in another order than passes of many, which no training or judging may.
+  void set_generates() { generates_ = true; }
+  bool generates() const { return generates_; }
+
   // Keeps every value's data alive to the end of the forward pass, for tests that look inside.
   void keep_all_values() { keep_all_ = true; }
 
@@ -120,6 +126,7 @@ class Graph {
   std::vector<std::unique_ptr<Op>> ops_;
   bool training_ = false;
   bool keep_all_ = false;
+  bool generates_ = false;
   std::vector<bool> dropped_;  // values that the backward pass computes again
   std::vector<BackwardStep> backward_steps_;
   ValueId frozen_value_;

@@ -46,6 +46,32 @@ struct RopeTable {
   std::vector<float> sin;
 };
 
+// The table that a row of `length` tokens is rotated with. Some rules for long contexts depend on
+// the length; others give the same table for all.
+class RopeSource {
+ public:
+  virtual ~RopeSource() = default;
+  virtual std::shared_ptr<const RopeTable> table(int64_t length) const = 0;
+};
+
+// Several MLPs, of which each token takes some (Jiang et al. 2024).
+struct ExpertSpec {
+  LinearSpec gate, up, down;
+};
+struct ExpertsSpec {
+  Parameter* router = nullptr;  // f32 [experts, hidden], frozen
+  std::vector<ExpertSpec> experts;
+  int64_t experts_per_token = 0;
+  bool for_training = false;
+  // Whether results must not depend on how many tokens a pass has; generation gives that up for
+  // speed.
+  bool is_batch_invariant = true;
+};
+struct ExpertsResult {
+  ValueId out;            // residual stream
+  ValueId router_logits;  // f32 [experts]
+};
+
 struct AttentionSpec {
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
@@ -62,11 +88,22 @@ struct KvCacheLayer {
   Tensor values;
 };
 
-// Residual stream [hidden], f32, from a table T [vocab, hidden].
-ValueId embed(Graph& graph, Parameter* table, DType dtype);
+// Residual stream [hidden], f32, from a table T [vocab, hidden]; times scale.
+ValueId embed(Graph& graph, Parameter* table, DType dtype, float scale = 1.0f);
 
 // T [hidden] from f32 [hidden] (Zhang and Sennrich 2019); weight f32 [hidden].
 ValueId rmsnorm(Graph& graph, ValueId x, Parameter* weight, float eps, DType dtype);
+
+// T from T [num_heads * n], each head by itself; weight f32 [n], frozen.
+ValueId head_norm(Graph& graph, ValueId x, int64_t num_heads, Parameter* weight, float eps,
+                  DType dtype);
+
+// residual + rmsnorm(x), f32 [hidden], from x T [hidden]; weight f32 [hidden], frozen.
+ValueId rmsnorm_add(Graph& graph, ValueId x, Parameter* weight, float eps, ValueId residual,
+                    DType dtype);
+
+// T [hidden] from the residual stream.
+ValueId narrow(Graph& graph, ValueId x, DType dtype);
 
 // One T [out] per spec, all from the same T [in].
 std::vector<ValueId> linear_group(Graph& graph, ValueId x, std::vector<LinearSpec> specs,
@@ -75,9 +112,13 @@ std::vector<ValueId> linear_group(Graph& graph, ValueId x, std::vector<LinearSpe
 // residual + linear(x), f32 [out].
 ValueId linear_add(Graph& graph, ValueId x, LinearSpec spec, ValueId residual, DType dtype);
 
-// Rotates num_heads heads of head_dim in place (Su et al. 2021, half-split layout). The table must
-// outlive the graph and reach every position of a batch.
-void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const RopeTable* table,
+// One T [width] per width from T [sum of widths], in their order.
+std::vector<ValueId> split(Graph& graph, ValueId x, const std::vector<int64_t>& widths,
+                           DType dtype);
+
+// Rotates num_heads heads of head_dim in place (Su et al. 2021, half-split layout). The source must
+// outlive the graph, its tables reach every position of a batch.
+void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const RopeSource* source,
           DType dtype);
 
 // Causal grouped-query attention within each row: T [num_heads * head_dim] from q of that size and
@@ -90,12 +131,18 @@ ValueId attention(Graph& graph, ValueId q, ValueId k, ValueId v, const Attention
 ValueId cached_attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
                          KvCacheLayer* cache, DType dtype);
 
-// silu(gate) * up.
+// silu(gate) * up; gelu(gate) * up in the tanh form.
 ValueId silu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype);
+ValueId gelu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype);
+
+// residual + sum over a token's experts of weight * down(silu(gate(x)) * up(x)), f32 [hidden]. A
+// token takes the experts with the largest router logits x router^T (the lower index among equals);
+// weights are the softmax over theirs. Gradients flow through the weights too.
+ExpertsResult experts_add(Graph& graph, ValueId x, ExpertsSpec spec, ValueId residual, DType dtype);
 
 // Cross-entropy of the batch's labels under logits = x * head^T, head T [vocab, hidden], in chunks
 // of labelled tokens: logits of a whole batch never exist. Fills Exec::token_losses; the gradient
-// is scaled by Exec::loss_scale.
-void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype);
+// is scaled by Exec::loss_scale. softcap above 0: logits become cap * tanh(logit / cap).
+void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype, float softcap = 0.0f);
 
 }  // namespace dlm

@@ -1,126 +1,47 @@
 #include "model/config.h"
 
 #include <cmath>
-#include <numbers>
 
+#include "engine/tensor.h"
+#include "model/config_reader.h"
+#include "model/config_rope.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace dlm {
 
 namespace {
 
-class Reader {
- public:
-  Reader(const Json& json, const std::string& path) : json_(json), path_(path) {
-    if (!json.is_object()) fail("the file is not a JSON object");
+void read_family(const ConfigReader& reader, ModelConfig& c) {
+  c.model_type = reader.text_or("model_type", "");
+  const Family* family = find_family(c.model_type);
+  if (family == nullptr) {
+    const std::vector<std::string_view> names = family_names();
+    reader.fail("model family \"" + c.model_type + "\" is not supported",
+                "supported: " + join({names.begin(), names.end()}, ", "));
   }
-
-  [[noreturn]] void fail(const std::string& what, const std::string& hint = {}) const {
-    throw Error(ErrorKind::kBase, what,
-                hint.empty() ? "use the config.json that came with the weights" : hint,
-                {path_, 0, 0});
+  const bool is_gelu = family->activation == Activation::kGeluTanh;
+  const std::string usual = is_gelu ? "gelu_pytorch_tanh" : "silu";
+  const std::string activation =
+      is_gelu ? reader.text_or("hidden_activation", usual) : reader.text_or("hidden_act", usual);
+  if (activation != usual) {
+    reader.fail("activation \"" + activation + "\" is not supported in family " + c.model_type);
   }
-
-  const Json* find(const char* key) const {
-    const Json* value = json_.find(key);
-    return value == nullptr || value->is_null() ? nullptr : value;
-  }
-
-  // A size: an integer in [1, 2^31).
-  int64_t size(const char* key) const {
-    const Json* value = find(key);
-    if (value == nullptr) fail(std::string("\"") + key + "\" is missing");
-    return checked_size(key, *value);
-  }
-  int64_t size_or(const char* key, int64_t otherwise) const {
-    const Json* value = find(key);
-    return value == nullptr ? otherwise : checked_size(key, *value);
-  }
-  double number_or(const char* key, double otherwise) const {
-    const Json* value = find(key);
-    if (value == nullptr) return otherwise;
-    if (!value->is_number()) fail(std::string("\"") + key + "\" is not a number");
-    return value->as_double();
-  }
-  bool flag_or(const char* key, bool otherwise) const {
-    const Json* value = find(key);
-    if (value == nullptr) return otherwise;
-    if (!value->is_bool()) fail(std::string("\"") + key + "\" is not true or false");
-    return value->as_bool();
-  }
-  std::string text_or(const char* key, const std::string& otherwise) const {
-    const Json* value = find(key);
-    if (value == nullptr) return otherwise;
-    if (!value->is_string()) fail(std::string("\"") + key + "\" is not a string");
-    return value->as_string();
-  }
-  std::optional<int64_t> token_or_none(const char* key) const {
-    const Json* value = find(key);
-    if (value == nullptr || !value->is_int()) return std::nullopt;
-    return value->as_int();
-  }
-
- private:
-  int64_t checked_size(const char* key, const Json& value) const {
-    if (!value.is_int() || value.as_int() < 1 || value.as_int() >= (int64_t{1} << 31)) {
-      fail(std::string("\"") + key + "\" is not a size from 1 to 2147483647");
-    }
-    return value.as_int();
-  }
-
-  const Json& json_;
-  const std::string& path_;
-};
-
-RopeScaling read_rope_scaling(const Reader& reader, const Json& json, const std::string& path,
-                              double& theta) {
-  RopeScaling scaling;
-  const Json* block = reader.find("rope_parameters");
-  if (block == nullptr) block = reader.find("rope_scaling");
-  if (block == nullptr) return scaling;
-  const Reader inner(*block, path);
-  theta = inner.number_or("rope_theta", theta);
-  scaling.type = inner.text_or("rope_type", inner.text_or("type", "default"));
-  if (scaling.type == "default") return scaling;
-  if (scaling.type != "llama3") {
-    reader.fail("rope scaling \"" + scaling.type + "\" is not supported",
-                "supported: default and llama3");
-  }
-  scaling.factor = inner.number_or("factor", 8.0);
-  scaling.low_freq_factor = inner.number_or("low_freq_factor", 1.0);
-  scaling.high_freq_factor = inner.number_or("high_freq_factor", 4.0);
-  scaling.original_max_positions =
-      static_cast<double>(inner.size("original_max_position_embeddings"));
-  if (!(scaling.factor >= 1.0) || !(scaling.low_freq_factor > 0) ||
-      !(scaling.high_freq_factor > scaling.low_freq_factor)) {
-    reader.fail("the factors of rope scaling llama3 contradict each other");
-  }
-  (void)json;
-  return scaling;
 }
 
-}  // namespace
-
-ModelConfig parse_model_config(const Json& json, const std::string& path) {
-  const Reader reader(json, path);
-  ModelConfig c;
-  c.model_type = reader.text_or("model_type", "");
-  if (c.model_type != "llama") {
-    reader.fail("model family \"" + c.model_type + "\" is not supported", "supported: llama");
-  }
-  const std::string activation = reader.text_or("hidden_act", "silu");
-  if (activation != "silu") {
-    reader.fail("activation \"" + activation + "\" is not supported in family llama");
-  }
+void read_sizes(const ConfigReader& reader, ModelConfig& c) {
+  const FamilyDefaults& defaults = c.family().defaults;
   c.hidden_size = reader.size("hidden_size");
   c.intermediate_size = reader.size("intermediate_size");
   c.num_layers = reader.size("num_hidden_layers");
   c.num_heads = reader.size("num_attention_heads");
-  c.num_kv_heads = reader.size_or("num_key_value_heads", c.num_heads);
+  c.num_kv_heads = reader.size_or("num_key_value_heads",
+                                  defaults.num_kv_heads > 0 ? defaults.num_kv_heads : c.num_heads);
   c.vocab_size = reader.size("vocab_size");
-  c.max_positions = reader.size_or("max_position_embeddings", 2048);
+  c.max_positions = reader.size_or("max_position_embeddings", defaults.max_positions);
   if (c.num_heads > c.hidden_size) reader.fail("more attention heads than hidden units");
-  c.head_dim = reader.size_or("head_dim", c.hidden_size / c.num_heads);
+  c.head_dim = reader.size_or(
+      "head_dim", defaults.head_dim > 0 ? defaults.head_dim : c.hidden_size / c.num_heads);
   if (c.num_heads % c.num_kv_heads != 0) {
     reader.fail("num_attention_heads is not a multiple of num_key_value_heads");
   }
@@ -129,26 +50,142 @@ ModelConfig parse_model_config(const Json& json, const std::string& path) {
     reader.fail(
         "sizes beyond any model of this family: more than 1024 layers or head_dim above 1024");
   }
-  c.rms_norm_eps = reader.number_or("rms_norm_eps", 1e-6);
-  c.rope_theta = reader.number_or("rope_theta", 10000.0);
-  c.rope_scaling = read_rope_scaling(reader, json, path, c.rope_theta);
-  if (!(c.rope_theta > 1.0) || !(c.rms_norm_eps > 0)) {
-    reader.fail("rope_theta must be above 1 and rms_norm_eps above 0");
-  }
-  c.tie_word_embeddings = reader.flag_or("tie_word_embeddings", false);
-  c.attention_bias = reader.flag_or("attention_bias", false);
-  c.mlp_bias = reader.flag_or("mlp_bias", false);
-  c.bos_token_id = reader.token_or_none("bos_token_id");
-  c.pad_token_id = reader.token_or_none("pad_token_id");
-  if (const Json* eos = reader.find("eos_token_id")) {
-    if (eos->is_int()) {
-      c.eos_token_ids.push_back(eos->as_int());
-    } else if (eos->is_array()) {
-      for (const Json& id : eos->items()) {
-        if (id.is_int()) c.eos_token_ids.push_back(id.as_int());
-      }
+  if (c.family().has_experts) {
+    c.num_experts = reader.size_or("num_local_experts", 8);
+    c.experts_per_token = reader.size_or("num_experts_per_tok", 2);
+    if (c.num_experts > 256) reader.fail("more than 256 experts");
+    if (c.experts_per_token > c.num_experts) {
+      reader.fail("num_experts_per_tok is above num_local_experts");
     }
   }
+}
+
+void read_numbers(const ConfigReader& reader, ModelConfig& c) {
+  const Family& family = c.family();
+  c.rms_norm_eps = reader.number_or("rms_norm_eps", family.defaults.rms_norm_eps);
+  if (!(c.rms_norm_eps > 0)) reader.fail("rms_norm_eps must be above 0");
+  c.tie_word_embeddings =
+      reader.flag_or("tie_word_embeddings", family.defaults.tie_word_embeddings);
+  if (family.attention_bias == AttentionBias::kConfigured) {
+    c.attention_bias = reader.flag_or("attention_bias", false);
+  }
+  if (family.may_have_mlp_bias) c.mlp_bias = reader.flag_or("mlp_bias", false);
+  c.is_bf16 = reader.text_or("dtype", reader.text_or("torch_dtype", "")) == "bfloat16";
+  if (!family.has_softcaps) return;
+  c.query_pre_attn_scalar = reader.number_or("query_pre_attn_scalar", 256.0);
+  // A cap of null is none; an absent key is the default.
+  const auto cap = [&](const char* key, double otherwise) {
+    const double value = reader.json().find(key) == nullptr ? otherwise : reader.number_or(key, 0);
+    if (value < 0) reader.fail_key(key, "is below 0");
+    return value;
+  };
+  c.attention_softcap = cap("attn_logit_softcapping", 50.0);
+  c.final_softcap = cap("final_logit_softcapping", 30.0);
+  if (!(c.query_pre_attn_scalar > 0)) reader.fail("query_pre_attn_scalar must be above 0");
+}
+
+std::vector<bool> layers_with_rope(const ConfigReader& reader, const ModelConfig& c) {
+  const auto layers = static_cast<size_t>(c.num_layers);
+  std::vector<bool> has_rope(layers, true);
+  if (c.family().rope_layers == RopeLayers::kAll) return has_rope;
+  if (reader.find("no_rope_layers") == nullptr) {
+    const int64_t interval = reader.size_or("no_rope_layer_interval", 4);
+    for (size_t i = 0; i < layers; ++i) {
+      has_rope[i] = static_cast<int64_t>(i + 1) % interval != 0;
+    }
+    return has_rope;
+  }
+  // Despite the name, 1 stands for a layer that rotates.
+  const std::vector<Json> list = reader.list("no_rope_layers");
+  if (list.size() < layers) reader.fail("no_rope_layers is shorter than num_hidden_layers");
+  for (size_t i = 0; i < layers; ++i) {
+    if (!list[i].is_int() || (list[i].as_int() != 0 && list[i].as_int() != 1)) {
+      reader.fail_key("no_rope_layers", "has an item that is not 0 or 1");
+    }
+    has_rope[i] = list[i].as_int() == 1;
+  }
+  return has_rope;
+}
+
+// Whether the family's own rule, in place of "layer_types", makes a layer slide.
+bool slides_by_rule(const ConfigReader& reader, const ModelConfig& c, size_t layer, bool has_rope) {
+  switch (c.family().window) {
+    case WindowRule::kNone:
+      return false;
+    case WindowRule::kAllLayers:
+      return true;
+    case WindowRule::kEvenLayers:
+      return layer % 2 == 0;
+    case WindowRule::kFromMaxWindow:
+      return static_cast<double>(layer) >= reader.number_or("max_window_layers", 28);
+    case WindowRule::kLayersWithoutRope:
+      return !has_rope;
+  }
+  return false;
+}
+
+void read_layers(const ConfigReader& reader, ModelConfig& c) {
+  const WindowRule rule = c.family().window;
+  const bool needs_switch =
+      rule == WindowRule::kFromMaxWindow || rule == WindowRule::kLayersWithoutRope;
+  int64_t window = 0;
+  if (rule != WindowRule::kNone && (!needs_switch || reader.flag_or("use_sliding_window", false))) {
+    // null is none, an absent key the default.
+    window = reader.json().find("sliding_window") == nullptr ? c.family().defaults.sliding_window
+                                                             : reader.size_or("sliding_window", 0);
+  }
+  const auto layers = static_cast<size_t>(c.num_layers);
+  const std::vector<bool> has_rope = layers_with_rope(reader, c);
+  const std::vector<Json> types = reader.list("layer_types");
+  const bool has_types = reader.find("layer_types") != nullptr;
+  if (has_types && types.size() != layers) {
+    reader.fail("layer_types has " + std::to_string(types.size()) +
+                " items, num_hidden_layers is " + std::to_string(layers));
+  }
+  for (size_t i = 0; i < layers; ++i) {
+    LayerAttention layer;
+    layer.has_rope = has_rope[i];
+    if (has_types && rule != WindowRule::kAllLayers) {
+      const std::string type = types[i].is_string() ? types[i].as_string() : "";
+      if (type != "full_attention" && type != "sliding_attention") {
+        reader.fail("layer type \"" + type + "\" is not supported",
+                    "supported: full_attention, sliding_attention");
+      }
+      layer.is_sliding = type == "sliding_attention";
+      if (layer.is_sliding && window == 0) {
+        reader.fail("layer_types has sliding layers, but no sliding_window is in use");
+      }
+    } else {
+      layer.is_sliding = window > 0 && slides_by_rule(reader, c, i, has_rope[i]);
+    }
+    if (layer.is_sliding) layer.window = window;
+    c.layer_attention.push_back(layer);
+  }
+}
+
+void read_token_ids(const ConfigReader& reader, ModelConfig& c) {
+  c.bos_token_id = reader.token_or_none("bos_token_id");
+  c.pad_token_id = reader.token_or_none("pad_token_id");
+  const Json* eos = reader.find("eos_token_id");
+  if (eos == nullptr) return;
+  if (eos->is_int()) c.eos_token_ids.push_back(eos->as_int());
+  if (!eos->is_array()) return;
+  for (const Json& id : eos->items()) {
+    if (id.is_int()) c.eos_token_ids.push_back(id.as_int());
+  }
+}
+
+}  // namespace
+
+ModelConfig parse_model_config(const Json& json, const std::string& path) {
+  const ConfigReader reader(json, path);
+  ModelConfig c;
+  read_family(reader, c);
+  read_sizes(reader, c);
+  read_numbers(reader, c);
+  read_rope(reader, c);
+  read_layers(reader, c);
+  read_token_ids(reader, c);
   return c;
 }
 
@@ -158,50 +195,29 @@ ModelConfig load_model_config(const fs::path& folder) {
                             path.string());
 }
 
-int64_t ModelConfig::num_linear_weights() const {
-  const int64_t attention =
-      hidden_size * head_dim * (num_heads + 2 * num_kv_heads) + num_heads * head_dim * hidden_size;
-  return num_layers * (attention + 3 * hidden_size * intermediate_size);
+int64_t ModelConfig::rope_variant(int64_t length) const {
+  // Both grow with the length, so their sum changes when either does.
+  return rope.variant(length) + (sliding_rope ? sliding_rope->variant(length) : 0);
 }
 
-int64_t ModelConfig::num_parameters() const {
-  const int64_t tables = vocab_size * hidden_size * (tie_word_embeddings ? 1 : 2);
-  return num_linear_weights() + tables + hidden_size * (2 * num_layers + 1);
+bool ModelConfig::has_qkv_bias() const {
+  return family().attention_bias == AttentionBias::kQkv || attention_bias;
 }
 
-RopeTable ModelConfig::rope_table(int64_t positions) const {
-  RopeTable table;
-  table.rot = head_dim;
-  const int64_t half = head_dim / 2;
-  std::vector<double> frequencies(static_cast<size_t>(half));
-  for (int64_t i = 0; i < half; ++i) {
-    double f = std::pow(rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
-    if (rope_scaling.type == "llama3") {
-      // Long waves are slowed by `factor`, short ones kept, those between interpolated.
-      const double wavelength = 2.0 * std::numbers::pi / f;
-      const double turns = rope_scaling.original_max_positions / wavelength;
-      const double low = rope_scaling.low_freq_factor;
-      const double high = rope_scaling.high_freq_factor;
-      if (turns < low) {
-        f /= rope_scaling.factor;
-      } else if (turns < high) {
-        const double smooth = (turns - low) / (high - low);
-        f = (1.0 - smooth) * f / rope_scaling.factor + smooth * f;
-      }
-    }
-    // transformers keeps the inverse frequencies in f32.
-    frequencies[static_cast<size_t>(i)] = static_cast<double>(static_cast<float>(f));
-  }
-  table.cos.resize(static_cast<size_t>(positions * half));
-  table.sin.resize(table.cos.size());
-  for (int64_t p = 0; p < positions; ++p) {
-    for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(p) * frequencies[static_cast<size_t>(i)];
-      table.cos[static_cast<size_t>(p * half + i)] = static_cast<float>(std::cos(angle));
-      table.sin[static_cast<size_t>(p * half + i)] = static_cast<float>(std::sin(angle));
-    }
-  }
-  return table;
+bool ModelConfig::has_o_bias() const {
+  return attention_bias;
+}
+
+float ModelConfig::embedding_scale() const {
+  if (!family().scales_embedding) return 1.0f;
+  const auto scale = static_cast<float>(std::sqrt(static_cast<double>(hidden_size)));
+  return is_bf16 ? to_f32(to_bf16(scale)) : scale;
+}
+
+float ModelConfig::attention_scale() const {
+  const double size =
+      query_pre_attn_scalar > 0 ? query_pre_attn_scalar : static_cast<double>(head_dim);
+  return static_cast<float>(1.0 / std::sqrt(size));
 }
 
 Json model_config_json(const ModelConfig& c) {
@@ -231,7 +247,7 @@ Json model_config_json(const ModelConfig& c) {
   json.set("pad_token_id", c.pad_token_id ? Json(*c.pad_token_id) : Json());
   json.set("rms_norm_eps", c.rms_norm_eps);
   json.set("rope_scaling", Json());
-  json.set("rope_theta", c.rope_theta);
+  json.set("rope_theta", c.rope.theta);
   json.set("tie_word_embeddings", c.tie_word_embeddings);
   json.set("torch_dtype", "bfloat16");
   json.set("use_cache", true);

@@ -7,25 +7,25 @@
 #include <string>
 #include <vector>
 
-#include "engine/ops.h"
+#include "model/family.h"
+#include "model/rope.h"
 #include "support/file.h"
 #include "support/json.h"
 
 namespace dlm {
 
-// Rotary frequencies stretched for long contexts; "llama3" is the banded rule of Llama 3.1.
-struct RopeScaling {
-  std::string type = "default";
-  double factor = 1.0;
-  double low_freq_factor = 1.0;
-  double high_freq_factor = 4.0;
-  double original_max_positions = 0;
+// How one layer attends. A model whose list of these is empty has full, rotated attention
+// throughout.
+struct LayerAttention {
+  int64_t window = 0;       // above 0: keys that a query sees, itself included
+  bool is_sliding = false;  // of type "sliding_attention": may have a rotation of its own
+  bool has_rope = true;
 };
 
 struct ModelConfig {
-  std::string model_type;  // "llama"
+  std::string model_type;  // a name of family.h
   int64_t hidden_size = 0;
-  int64_t intermediate_size = 0;
+  int64_t intermediate_size = 0;  // of one expert, where there are several
   int64_t num_layers = 0;
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
@@ -33,30 +33,47 @@ struct ModelConfig {
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
   double rms_norm_eps = 1e-6;
-  double rope_theta = 10000.0;
-  RopeScaling rope_scaling;
+  RopeConfig rope;
+  std::optional<RopeConfig> sliding_rope;  // of sliding layers, where it differs
   bool tie_word_embeddings = false;
   bool attention_bias = false;
   bool mlp_bias = false;
+  std::vector<LayerAttention> layer_attention;  // empty, or one a layer
+  double query_pre_attn_scalar = 0;             // 0: head_dim
+  double attention_softcap = 0;                 // 0: none
+  double final_softcap = 0;                     // 0: none
+  int64_t num_experts = 0;
+  int64_t experts_per_token = 0;
+  bool is_bf16 = false;  // the checkpoint's own type, as config.json names it
   std::optional<int64_t> bos_token_id;
   std::optional<int64_t> pad_token_id;
   std::vector<int64_t> eos_token_ids;
 
+  const Family& family() const { return family_of(model_type); }
+  LayerAttention attention_of(size_t layer) const {
+    return layer_attention.empty() ? LayerAttention{} : layer_attention[layer];
+  }
+  // Equal for lengths that one cache of keys can serve (RopeConfig::variant).
+  int64_t rope_variant(int64_t length) const;
+  bool has_qkv_bias() const;
+  bool has_o_bias() const;
+  // Multiplies the embedding: gemma's sqrt(hidden_size), rounded to the checkpoint's type, else 1.
+  float embedding_scale() const;
+  // Of attention scores.
+  float attention_scale() const;
   // Numbers of trained weights, and of those that a token is multiplied by (without the input
-  // table).
+  // table; of experts only those that a token takes).
   int64_t num_parameters() const;
   int64_t num_linear_weights() const;
-  // Cosines and sines for positions 0 .. positions-1.
-  RopeTable rope_table(int64_t positions) const;
 };
 
-// Reads the older and the newer key forms (rope_scaling or rope_parameters, torch_dtype or dtype).
-// Throws Error(kBase) with `path` as the place: missing or absurd sizes, an unknown family,
-// features that the family's code does not compute.
+// Reads the older and the newer key forms (rope_scaling or rope_parameters, torch_dtype or dtype,
+// layer_types or the keys it replaces). Throws Error(kBase) with `path` as the place: missing or
+// absurd sizes, an unknown family or rope type, features that the family's code does not compute.
 ModelConfig parse_model_config(const Json& json, const std::string& path);
 ModelConfig load_model_config(const fs::path& folder);
 
-// The config.json of such a model, as transformers writes it.
+// The config.json of a model of family llama without rope scaling, as transformers writes it.
 Json model_config_json(const ModelConfig& config);
 
 }  // namespace dlm

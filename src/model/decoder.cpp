@@ -13,103 +13,11 @@ namespace dlm {
 
 namespace {
 
-struct NamedSlot {
-  Parameter* parameter;
-  std::string name;
-  std::vector<int64_t> shape;
-  bool is_matrix;       // matrices have the activation type, vectors are f32
-  bool feeds_residual;  // o_proj and down_proj
-};
-
-// Every weight of the family with its checkpoint name and shape.
-std::vector<NamedSlot> slots(const ModelConfig& c, Parameter& embed,
-                             std::vector<DecoderLayer>& layers, Parameter& final_norm,
-                             Parameter& head) {
-  std::vector<NamedSlot> all;
-  const auto matrix = [&](Parameter& p, std::string name, int64_t out, int64_t in, bool residual) {
-    all.push_back({&p, std::move(name), {out, in}, true, residual});
-  };
-  const auto vector = [&](Parameter& p, std::string name, int64_t size) {
-    all.push_back({&p, std::move(name), {size}, false, false});
-  };
-  const int64_t q = c.num_heads * c.head_dim;
-  const int64_t kv = c.num_kv_heads * c.head_dim;
-  matrix(embed, "model.embed_tokens.weight", c.vocab_size, c.hidden_size, false);
-  for (size_t i = 0; i < layers.size(); ++i) {
-    DecoderLayer& l = layers[i];
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    const std::string attention = prefix + "self_attn.";
-    const std::string mlp = prefix + "mlp.";
-    vector(l.input_norm, prefix + "input_layernorm.weight", c.hidden_size);
-    matrix(l.q, attention + "q_proj.weight", q, c.hidden_size, false);
-    matrix(l.k, attention + "k_proj.weight", kv, c.hidden_size, false);
-    matrix(l.v, attention + "v_proj.weight", kv, c.hidden_size, false);
-    matrix(l.o, attention + "o_proj.weight", c.hidden_size, q, true);
-    if (c.attention_bias) {
-      vector(l.q_bias, attention + "q_proj.bias", q);
-      vector(l.k_bias, attention + "k_proj.bias", kv);
-      vector(l.v_bias, attention + "v_proj.bias", kv);
-      vector(l.o_bias, attention + "o_proj.bias", c.hidden_size);
-    }
-    vector(l.post_attention_norm, prefix + "post_attention_layernorm.weight", c.hidden_size);
-    matrix(l.gate, mlp + "gate_proj.weight", c.intermediate_size, c.hidden_size, false);
-    matrix(l.up, mlp + "up_proj.weight", c.intermediate_size, c.hidden_size, false);
-    matrix(l.down, mlp + "down_proj.weight", c.hidden_size, c.intermediate_size, true);
-    if (c.mlp_bias) {
-      vector(l.gate_bias, mlp + "gate_proj.bias", c.intermediate_size);
-      vector(l.up_bias, mlp + "up_proj.bias", c.intermediate_size);
-      vector(l.down_bias, mlp + "down_proj.bias", c.hidden_size);
-    }
-  }
-  vector(final_norm, "model.norm.weight", c.hidden_size);
-  if (!c.tie_word_embeddings) matrix(head, "lm_head.weight", c.vocab_size, c.hidden_size, false);
-  return all;
-}
-
-// In type `want`, or in the file's own.
-Tensor load_tensor(const SafetensorsSet& set, const NamedSlot& slot, std::optional<DType> type,
-                   const std::string& folder) {
-  const SafetensorsTensor* found = set.find(slot.name);
-  if (found == nullptr) {
-    throw Error(ErrorKind::kBase, "the weights have no tensor \"" + slot.name + "\"",
-                "config.json and the weight files do not belong together, or a shard is missing",
-                {folder, 0, 0});
-  }
-  if (found->shape != slot.shape) {
-    throw Error(ErrorKind::kBase,
-                "tensor \"" + slot.name + "\" has shape " + shape_text(found->shape) +
-                    ", config.json asks for " + shape_text(slot.shape),
-                "config.json and the weight files do not belong together", {folder, 0, 0});
-  }
-  DType stored;
-  if (found->dtype == "F32") {
-    stored = DType::kF32;
-  } else if (found->dtype == "BF16") {
-    stored = DType::kBF16;
-  } else if (found->dtype == "F16") {
-    stored = DType::kF16;
-  } else {
-    throw Error(ErrorKind::kBase, "tensor \"" + slot.name + "\" has type " + found->dtype,
-                "use a checkpoint in BF16, F16 or F32", {folder, 0, 0});
-  }
-  const Tensor view =
-      Tensor::view(found->shape, stored, found->bytes.data(), set.file_of(slot.name));
-  const DType want = type.value_or(stored);
-  const auto address = reinterpret_cast<uintptr_t>(found->bytes.data());
-  if (stored == want && slot.is_matrix && address % dtype_size(stored) == 0) return view;
-  if (address % dtype_size(stored) == 0) return view.cast(want);
-  Tensor aligned = Tensor::zeros(found->shape, stored);
-  std::memcpy(aligned.mutable_data(), found->bytes.data(), found->bytes.size());
-  return stored == want ? aligned : aligned.cast(want);
-}
-
 // The format that a matrix is held in; none: the computing type.
-std::optional<QuantFormat> format_of(const NamedSlot& slot, const BaseFormat& format,
-                                     const Parameter& embedding, const Parameter& head) {
-  if (!slot.is_matrix) return std::nullopt;
+std::optional<QuantFormat> format_of(const WeightSlot& slot, const BaseFormat& format,
+                                     const Parameter& head) {
   if (slot.parameter == &head) return format.head;
-  if (slot.parameter == &embedding) return std::nullopt;
-  return format.linear;
+  return slot.role == WeightRole::kLinear ? format.linear : std::nullopt;
 }
 
 }  // namespace
@@ -128,27 +36,27 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = load_model_config(folder);
   decoder->dtype_ = dtype;
-  decoder->layers_.resize(static_cast<size_t>(decoder->config_.num_layers));
   const SafetensorsSet set = SafetensorsSet::open(folder);
-  for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
-                                     decoder->final_norm_, decoder->head_)) {
+  const std::vector<WeightSlot> slots = decoder->slots();
+  for (const WeightSlot& slot : slots) {
     slot.parameter->name = slot.name;
-    if (const auto quantized = format_of(slot, format, decoder->embed_, decoder->head())) {
+    if (const auto quantized = format_of(slot, format, decoder->head())) {
       slot.parameter->value = Tensor::shape_only(slot.shape, dtype);
-      slot.parameter->quantize(load_tensor(set, slot, std::nullopt, folder.string()), *quantized,
-                               device->kernels(), device->pool());
+      slot.parameter->quantize(
+          load_weight(set, slot, std::nullopt, decoder->config_, folder.string()), *quantized,
+          device->kernels(), device->pool());
       set.file_of(slot.name)->release(set.at(slot.name).bytes);
       continue;
     }
-    slot.parameter->value =
-        load_tensor(set, slot, slot.is_matrix ? dtype : DType::kF32, folder.string());
+    slot.parameter->value = load_weight(set, slot, dtype, decoder->config_, folder.string());
   }
+  check_no_extra_weights(set, slots, decoder->config_, folder.string());
   return decoder;
 }
 
 void Decoder::quantize(const BaseFormat& format, Device& device) {
-  for (const NamedSlot& slot : slots(config_, embed_, layers_, final_norm_, head_)) {
-    const auto quantized = format_of(slot, format, embed_, head());
+  for (const WeightSlot& slot : slots()) {
+    const auto quantized = format_of(slot, format, head());
     if (!quantized || slot.parameter->quantized != nullptr) continue;
     slot.parameter->quantize(slot.parameter->value, *quantized, device.kernels(), device.pool());
   }
@@ -158,23 +66,21 @@ std::unique_ptr<Decoder> Decoder::random(const ModelConfig& config, DType dtype,
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = config;
   decoder->dtype_ = dtype;
-  decoder->layers_.resize(static_cast<size_t>(config.num_layers));
   uint64_t index = 0;
-  for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
-                                     decoder->final_norm_, decoder->head_)) {
+  for (const WeightSlot& slot : decoder->slots()) {
     Tensor values = Tensor::zeros(slot.shape, DType::kF32);
     float* out = values.mutable_f32();
     const double deviation =
         slot.feeds_residual ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.num_layers)) : 0.02;
-    const bool is_bias = slot.name.ends_with(".bias");
+    const bool is_drawn = slot.is_matrix() || slot.role == WeightRole::kRouter;
+    const float constant = slot.role == WeightRole::kBias ? 0.0f : 1.0f;
     for (int64_t i = 0; i < values.numel(); ++i) {
       const uint64_t key = random_key({seed, index, static_cast<uint64_t>(i)});
-      out[i] =
-          is_bias ? 0.0f : (slot.is_matrix ? static_cast<float>(normal(key) * deviation) : 1.0f);
+      out[i] = is_drawn ? static_cast<float>(normal(key) * deviation) : constant;
     }
     ++index;
     slot.parameter->name = slot.name;
-    slot.parameter->value = slot.is_matrix && dtype != DType::kF32 ? values.cast(dtype) : values;
+    slot.parameter->value = slot.is_matrix() && dtype != DType::kF32 ? values.cast(dtype) : values;
   }
   return decoder;
 }
@@ -191,19 +97,22 @@ std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype) 
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = config;
   decoder->dtype_ = dtype;
-  decoder->layers_.resize(static_cast<size_t>(config.num_layers));
-  for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
-                                     decoder->final_norm_, decoder->head_)) {
+  for (const WeightSlot& slot : decoder->slots()) {
     slot.parameter->name = slot.name;
     Tensor& value = slot.parameter->value;
-    value = Tensor::zeros(slot.shape, slot.is_matrix ? dtype : DType::kF32);
-    if (slot.is_matrix) {
+    value = Tensor::zeros(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
+    if (slot.is_matrix()) {
       auto* out = static_cast<std::byte*>(value.mutable_data());
       for (size_t at = 0; at < value.size_bytes(); at += block.size_bytes()) {
         std::memcpy(out + at, block.data(), std::min(block.size_bytes(), value.size_bytes() - at));
       }
-    } else if (!slot.name.ends_with(".bias")) {
+    } else if (slot.role == WeightRole::kNorm) {
       std::fill_n(value.mutable_f32(), value.numel(), 1.0f);
+    } else if (slot.role == WeightRole::kRouter) {
+      for (int64_t i = 0; i < value.numel(); ++i) {
+        value.mutable_f32()[i] =
+            static_cast<float>(normal(random_key({2, static_cast<uint64_t>(i)})) * 0.02);
+      }
     }
   }
   return decoder;
@@ -213,18 +122,16 @@ std::unique_ptr<Decoder> Decoder::shapes(const ModelConfig& config, DType dtype)
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = config;
   decoder->dtype_ = dtype;
-  decoder->layers_.resize(static_cast<size_t>(config.num_layers));
-  for (const NamedSlot& slot : slots(decoder->config_, decoder->embed_, decoder->layers_,
-                                     decoder->final_norm_, decoder->head_)) {
+  for (const WeightSlot& slot : decoder->slots()) {
     slot.parameter->name = slot.name;
-    slot.parameter->value = Tensor::placeholder(slot.shape, slot.is_matrix ? dtype : DType::kF32);
+    slot.parameter->value = Tensor::placeholder(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
   }
   return decoder;
 }
 
 std::vector<Parameter*> Decoder::parameters() {
   std::vector<Parameter*> all;
-  for (const NamedSlot& slot : slots(config_, embed_, layers_, final_norm_, head_)) {
+  for (const WeightSlot& slot : slots()) {
     all.push_back(slot.parameter);
   }
   return all;
@@ -232,8 +139,8 @@ std::vector<Parameter*> Decoder::parameters() {
 
 std::vector<std::pair<std::string, Parameter*>> Decoder::linear_layers() {
   std::vector<std::pair<std::string, Parameter*>> all;
-  for (const NamedSlot& slot : slots(config_, embed_, layers_, final_norm_, head_)) {
-    if (!slot.is_matrix || slot.parameter == &embed_ || slot.parameter == &head_) continue;
+  for (const WeightSlot& slot : slots()) {
+    if (slot.role != WeightRole::kLinear) continue;
     all.emplace_back(slot.name.substr(0, slot.name.size() - std::strlen(".weight")),
                      slot.parameter);
   }

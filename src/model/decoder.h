@@ -13,18 +13,11 @@
 #include "engine/ops.h"
 #include "model/config.h"
 #include "model/lora.h"
+#include "model/rope.h"
+#include "model/weights.h"
 #include "support/file.h"
 
 namespace dlm {
-
-struct DecoderLayer {
-  Parameter input_norm;
-  Parameter q, k, v, o;
-  Parameter post_attention_norm;
-  Parameter gate, up, down;
-  // Biases are empty where the family has none.
-  Parameter q_bias, k_bias, v_bias, o_bias, gate_bias, up_bias, down_bias;
-};
 
 // How a frozen base is held in memory: in the computing type, or quantized. Norms and biases are
 // never quantized.
@@ -43,7 +36,8 @@ struct BaseFormat {
 class Decoder {
  public:
   // Maps `folder`/model.safetensors (or its shards). Weights whose type is not `dtype` are
-  // converted once. Throws Error(kBase) naming the tensor for missing ones and wrong shapes.
+  // converted once. Throws Error(kBase) naming the tensor for missing and extra ones, wrong shapes
+  // and values that are not finite (see load_weight for which are looked at).
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype);
   // The same, quantized tensor by tensor from the file's own type; the file's pages do not stay in
   // memory. A decoder with a quantized head generates, but gives no loss.
@@ -69,38 +63,38 @@ class Decoder {
   // Name and weight of each linear layer that can carry an adapter:
   // "model.layers.0.self_attn.q_proj".
   std::vector<std::pair<std::string, Parameter*>> linear_layers();
-  Parameter& head() { return config_.tie_word_embeddings ? embed_ : head_; }
-  Parameter& embedding() { return embed_; }
-  std::vector<DecoderLayer>& layers() { return layers_; }
-  Parameter& final_norm() { return final_norm_; }
+  Parameter& head() { return config_.tie_word_embeddings ? weights_.embed : weights_.head; }
+  Parameter& embedding() { return weights_.embed; }
+  std::vector<DecoderLayer>& layers() { return weights_.layers; }
+  Parameter& final_norm() { return weights_.final_norm; }
 
   // Memory that this process allocated for weights, quantized ones included, without what is mapped
   // from files.
   size_t owned_bytes();
   size_t mapped_bytes();
 
-  // Writes config.json and model.safetensors (bf16) into `folder`.
+  // Writes config.json and model.safetensors (bf16) into `folder`; family llama only.
   void save(const fs::path& folder);
 
  private:
   Decoder() = default;
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device* device);
+  std::vector<WeightSlot> slots() { return weight_slots(config_, weights_); }
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;
-  Parameter embed_;
-  std::vector<DecoderLayer> layers_;
-  Parameter final_norm_;
-  Parameter head_;
+  DecoderWeights weights_;
 };
 
 // A graph of a decoder and the values in it that others ask for.
 struct DecoderGraph {
   Graph graph;
-  RopeTable rope;
+  std::unique_ptr<RopeTables> rope;
+  std::unique_ptr<RopeTables> sliding_rope;  // null: as the other layers
   std::vector<ValueId> hidden;  // input of each layer, then the last layer's output; f32 [hidden]
-  ValueId final;                // output of the final norm
+  std::vector<ValueId> router_logits;  // of each layer with experts; f32 [experts]
+  ValueId final;                       // output of the final norm
 };
 
 // Keys and values of all layers for one sequence.

@@ -21,21 +21,35 @@ Generator::Generator(Decoder& decoder, LoraAdapter* adapter, Device& device, int
 
 std::span<const float> Generator::prefill(std::span<const int32_t> prompt) {
   length_ = 0;
-  return run(prompt);
+  text_.clear();
+  return extend(prompt);
 }
 
 std::span<const float> Generator::step(int32_t token) {
-  return run({&token, 1});
+  return extend({&token, 1});
+}
+
+// Where the rotation depends on the length (longrope, dynamic), crossing its limit makes the cached
+// keys worthless: the whole text is read again.
+std::span<const float> Generator::extend(std::span<const int32_t> tokens) {
+  const ModelConfig& config = decoder_.config();
+  text_.insert(text_.end(), tokens.begin(), tokens.end());
+  const auto length = static_cast<int64_t>(text_.size());
+  const bool is_stale = length_ > 0 && length <= cache_.capacity &&
+                        config.rope_variant(length) != config.rope_variant(length_);
+  if (!is_stale) return run(tokens);
+  length_ = 0;
+  return run(text_);
 }
 
 std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   const auto count = static_cast<int64_t>(tokens.size());
   check(count > 0, "generation needs at least one token");
   if (length_ + count > cache_.capacity) {
-    throw Error(
-        ErrorKind::kInference,
-        "the text is longer than the context of " + std::to_string(cache_.capacity) + " tokens",
-        "shorten the prompt, or lower --max-tokens");
+    throw Error(ErrorKind::kInference,
+                "the text has " + std::to_string(length_ + count) + " tokens, more than the " +
+                    std::to_string(cache_.capacity) + " that there is room for",
+                "shorten the prompt, or lower --max-tokens");
   }
   batch_.tokens.assign(tokens.begin(), tokens.end());
   batch_.positions.resize(tokens.size());
@@ -49,13 +63,17 @@ std::span<const float> Generator::run(std::span<const int32_t> tokens) {
   } else {
     project_last<float>();
   }
+  if (const double cap = decoder_.config().final_softcap; cap > 0) {
+    device_.kernels().softcap(logits_.data(), static_cast<int64_t>(logits_.size()), 1.0f,
+                              static_cast<float>(cap));
+  }
   return logits_;
 }
 
 template <class T>
 void Generator::project_last() {
   constexpr int64_t kRows = 128;
-  const Parameter& head = decoder_.head();
+  const Parameter& head = head_;
   const int64_t vocab = head.value.dim(0);
   const int64_t hidden = head.value.dim(1);
   const FewTokens<T> line(exec_.rows<T>(),

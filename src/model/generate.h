@@ -27,6 +27,7 @@ class Generator {
   int64_t capacity() const { return cache_.capacity; }
 
  private:
+  std::span<const float> extend(std::span<const int32_t> tokens);
   std::span<const float> run(std::span<const int32_t> tokens);
   // logits_ of the last token of the pass just made.
   template <class T>
@@ -39,6 +40,7 @@ class Generator {
   std::unique_ptr<DecoderGraph> graph_;
   Exec exec_;
   Batch batch_;
+  std::vector<int32_t> text_;
   int64_t length_ = 0;
   std::vector<float> logits_;
 };

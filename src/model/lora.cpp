@@ -144,7 +144,7 @@ std::unique_ptr<LoraAdapter> LoraAdapter::create(Decoder& decoder, const LoraOpt
       a[i] = static_cast<float>((2.0 * uniform(key) - 1.0) * bound);
     }
     if (lora.dora) {
-      const std::vector<float> norms = row_norms(weight->value, kernels(isa_tier()));
+      const std::vector<float> norms = row_norms(*weight, kernels(isa_tier()));
       std::copy(norms.begin(), norms.end(), lora.dora->magnitude.value.mutable_f32());
     }
   }

@@ -34,14 +34,15 @@ class Gradients : public ::testing::Test {
     exec.backward();
   }
 
-  // Moves each parameter along a random direction of +-1: the loss must change by gradient .
+  // Moves each parameter along random directions of +-1: the loss must change by gradient .
   // direction. The step of 2^-10 keeps the third-order term below 1% of the slope; the loss, near
   // 4, has a rounding error near 2e-7, which the step turns into 1e-4.
   void expect_slopes(Decoder& decoder, LoraAdapter* adapter,
-                     const std::vector<Parameter*>& parameters) {
+                     const std::vector<Parameter*>& parameters, uint64_t directions = 3,
+                     float step = 0x1p-10f) {
     compute(decoder, adapter);
     for (Parameter* p : parameters) {
-      for (uint64_t direction = 0; direction < 3; ++direction) {
+      for (uint64_t direction = 0; direction < directions; ++direction) {
         const int64_t n = p->value.numel();
         float* w = p->trained_elements();
         const std::vector<float> before(w, w + n);
@@ -50,11 +51,10 @@ class Gradients : public ::testing::Test {
           return random_key({direction, static_cast<uint64_t>(i)}) % 2 == 0 ? 1.0f : -1.0f;
         };
         for (int64_t i = 0; i < n; ++i) slope += static_cast<double>(p->grad.f32()[i] * sign(i));
-        constexpr float kStep = 0x1p-10f;
         double moved[2];
         for (const int way : {0, 1}) {
           for (int64_t i = 0; i < n; ++i) {
-            w[i] = before[static_cast<size_t>(i)] + (way == 0 ? kStep : -kStep) * sign(i);
+            w[i] = before[static_cast<size_t>(i)] + (way == 0 ? step : -step) * sign(i);
           }
           // Only a magnitude says that it moved: DoRA's row norms are constants of the gradient,
           // and stay as they are for A and B.
@@ -63,8 +63,9 @@ class Gradients : public ::testing::Test {
         }
         std::copy(before.begin(), before.end(), w);
         if (p->value.shape().size() == 1) p->publish();
-        const double measured = (moved[0] - moved[1]) / (2.0 * static_cast<double>(kStep));
-        EXPECT_NEAR(slope, measured, 2e-4 + 0.01 * std::abs(measured))
+        const double measured = (moved[0] - moved[1]) / (2.0 * static_cast<double>(step));
+        const double rounding = 2e-7 / static_cast<double>(step);
+        EXPECT_NEAR(slope, measured, rounding + 0.01 * std::abs(measured))
             << p->name << " along direction " << direction;
       }
     }
@@ -78,13 +79,17 @@ class Gradients : public ::testing::Test {
 
 // random() draws weights near 0.02, whose layers barely bend the loss: ten times that makes every
 // path count.
-std::unique_ptr<Decoder> lively_decoder(bool tied) {
-  auto decoder = Decoder::random(tiny_config(tied), DType::kF32, 3);
+std::unique_ptr<Decoder> lively_decoder(const ModelConfig& config) {
+  auto decoder = Decoder::random(config, DType::kF32, 3);
   for (Parameter* p : decoder->parameters()) {
     if (p->value.shape().size() != 2) continue;
     for (int64_t i = 0; i < p->value.numel(); ++i) p->value.mutable_f32()[i] *= 10.0f;
   }
   return decoder;
+}
+
+std::unique_ptr<Decoder> lively_decoder(bool tied) {
+  return lively_decoder(tiny_config(tied));
 }
 
 TEST_F(Gradients, OfAllWeightsMatchFiniteDifferences) {
@@ -122,6 +127,21 @@ TEST_F(Gradients, OfAnAdapterMatchFiniteDifferences) {
   const auto decoder = lively_decoder(true);
   const auto adapter = lively_adapter(*decoder, {});
   expect_slopes(*decoder, adapter.get(), adapter->parameters());
+}
+
+// Fused projections, norms on both sides and of queries and keys, caps, windows, layers without
+// rotation, and the path through a router's weights.
+TEST_F(Gradients, OfAnAdapterMatchFiniteDifferencesInEveryFamily) {
+  for (const std::string_view family : family_names()) {
+    SCOPED_TRACE(family);
+    ModelConfig config = tiny_family_config(std::string(family));
+    // With a choice to make, the loss jumps where the choice changes.
+    config.experts_per_token = config.num_experts;
+    const auto decoder = lively_decoder(config);
+    const auto adapter = lively_adapter(*decoder, {});
+    // Norms of small sublayer outputs bend the loss more: a quarter of the step.
+    expect_slopes(*decoder, adapter.get(), adapter->parameters(), 1, 0x1p-12f);
+  }
 }
 
 TEST_F(Gradients, OfDoraMatchFiniteDifferences) {

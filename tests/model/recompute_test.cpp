@@ -71,6 +71,27 @@ TEST_P(RecomputeTest, GradientsKeepTheirBytesAndMemoryFalls) {
   }
 }
 
+TEST_P(RecomputeTest, GradientsKeepTheirBytesInEveryFamily) {
+  for (const std::string_view family : family_names()) {
+    decoder_ = Decoder::random(tiny_family_config(std::string(family)), GetParam(), 3);
+    std::vector<float> reference;
+    for (const Recompute recompute : {Recompute::kNothing, Recompute::kCheap, Recompute::kLayers}) {
+      const auto lora = adapter();
+      const auto graph = build_graph(*decoder_, lora.get(), GraphUse::kTraining, 256, recompute);
+      Exec exec(graph->graph, device_);
+      exec.dropout_on = true;
+      for (int pass = 0; pass < 2; ++pass) {
+        exec.forward(batch_);
+        exec.backward();
+      }
+      const std::vector<float> gradients = gradients_of(lora->parameters());
+      if (reference.empty()) reference = gradients;
+      EXPECT_EQ(std::memcmp(gradients.data(), reference.data(), reference.size() * 4), 0)
+          << family << ", " << recompute_name(recompute);
+    }
+  }
+}
+
 // Keeps the lines of one batch.
 class OneBatch : public FrozenLines {
  public:

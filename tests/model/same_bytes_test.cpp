@@ -42,9 +42,9 @@ class SameBytes : public ::testing::TestWithParam<DType> {
   // One AdamW step over all rows, in batches of the given numbers of rows; the adapter has every
   // kind of parameter when `every_kind`.
   StepResult step(int threads, const std::vector<size_t>& split, float dropout = 0.1f,
-                  bool every_kind = false) {
+                  bool every_kind = false, const ModelConfig& config = tiny_config(true)) {
     Device device(threads);
-    const auto decoder = Decoder::random(tiny_config(true), GetParam(), 3);
+    const auto decoder = Decoder::random(config, GetParam(), 3);
     LoraOptions options;
     options.rank = 8;
     options.dropout = static_cast<double>(dropout);
@@ -124,6 +124,23 @@ TEST_P(SameBytes, WithoutDropoutToo) {
   const StepResult parts = step(4, {1, 2, 5}, 0.0f);
   EXPECT_TRUE(same(parts.gradients, whole.gradients));
   EXPECT_FALSE(same(whole.gradients, step(1, {8}, 0.1f).gradients)) << "dropout does nothing";
+}
+
+// An expert sees a handful of a row's tokens, in batches that depend on the other rows.
+TEST_P(SameBytes, WithSparseExperts) {
+  const ModelConfig config = tiny_family_config("mixtral");
+  const StepResult whole = step(1, {8}, 0.1f, false, config);
+  const StepResult threads = step(3, {8}, 0.1f, false, config);
+  EXPECT_TRUE(same(threads.losses, whole.losses));
+  EXPECT_TRUE(same(threads.gradients, whole.gradients));
+  if (!lines_are_invariant()) return;
+  for (const std::vector<size_t>& split :
+       {std::vector<size_t>{1, 1, 1, 1, 1, 1, 1, 1}, std::vector<size_t>{3, 5}}) {
+    const StepResult parts = step(2, split, 0.1f, false, config);
+    EXPECT_TRUE(same(parts.losses, whole.losses)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.gradients, whole.gradients)) << split.size() << " batches";
+    EXPECT_TRUE(same(parts.weights, whole.weights)) << split.size() << " batches";
+  }
 }
 
 TEST_P(SameBytes, OfMagnitudesEmbeddingAndHeadToo) {

@@ -26,6 +26,25 @@ inline ModelConfig tiny_config(bool tied) {
   return c;
 }
 
+// The same sizes in another family, with its features in reach of a short row: a window of 6 keys,
+// partial rotation, four experts.
+inline ModelConfig tiny_family_config(const std::string& family) {
+  Json json = Json::object();
+  json.set("model_type", family);
+  json.set("hidden_size", int64_t{32});
+  json.set("intermediate_size", int64_t{48});
+  json.set("num_hidden_layers", int64_t{2});
+  json.set("num_attention_heads", int64_t{4});
+  json.set("num_key_value_heads", int64_t{2});
+  json.set("head_dim", int64_t{8});
+  json.set("vocab_size", int64_t{40});
+  json.set("max_position_embeddings", int64_t{256});
+  json.set("num_local_experts", int64_t{4});
+  json.set("sliding_window", int64_t{6});
+  if (family == "phi3") json.set("partial_rotary_factor", 0.5);
+  return parse_model_config(json, "config.json");
+}
+
 // Row `id` of `length` tokens; every third label is missing, so that labelled tokens lie apart.
 struct TinyRow {
   std::vector<int32_t> tokens;

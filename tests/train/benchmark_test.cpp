@@ -39,6 +39,7 @@ TEST(Benchmark, SpreadTakesTheMiddleValue) {
 // One layer, 2 heads of 4, 1 key-value head, hidden 8, ffn 16, vocabulary 10; one row of 3 tokens.
 TEST(Benchmark, CountsTheOperationsOfAStepByHand) {
   ModelConfig c;
+  c.model_type = "llama";
   c.hidden_size = 8;
   c.intermediate_size = 16;
   c.num_layers = 1;

@@ -60,7 +60,7 @@ ModelConfig nano_config() {
   c.vocab_size = kVocabulary;
   c.max_positions = kContext;
   c.rms_norm_eps = 1e-5;
-  c.rope_theta = 10000.0;
+  c.rope.theta = 10000.0;
   c.tie_word_embeddings = true;
   c.bos_token_id = 0;
   c.pad_token_id = 3;

@@ -19,6 +19,15 @@ struct RowKernels {
   // dx += gradient of rmsnorm for one row, given dy and the saved rstd.
   void (*rmsnorm_backward)(const T* dy, const float* x, const float* w, float rstd, int64_t cols,
                            float* dx);
+  // The same of a value of activation type; the gradient replaces what dx holds.
+  float (*value_norm)(const T* x, const float* w, float eps, int64_t cols, T* y);
+  void (*value_norm_backward)(const T* dy, const T* x, const float* w, float rstd, int64_t cols,
+                              T* dx);
+  // y[c] = residual[c] + x[c] * rstd * w[c]; the gradient of x replaces what dx holds.
+  float (*rmsnorm_add)(const T* x, const float* w, float eps, int64_t cols, const float* residual,
+                       float* y);
+  void (*rmsnorm_add_backward)(const float* dy, const T* x, const float* w, float rstd,
+                               int64_t cols, T* dx);
   // dw[c] += sum over rows of dy * x * rstd, for columns [0, cols) of matrices with row stride ld.
   void (*norm_weight_grad)(const T* dy, const float* x, const float* rstd, int64_t rows, int64_t ld,
                            int64_t cols, float* dw);
@@ -29,6 +38,9 @@ struct RowKernels {
   // a = silu(g) * u, and its gradients.
   void (*silu_mul)(const T* g, const T* u, int64_t n, T* a);
   void (*silu_mul_backward)(const T* da, const T* g, const T* u, int64_t n, T* dg, T* du);
+  // a = gelu(g) * u in the tanh form, and its gradients.
+  void (*gelu_mul)(const T* g, const T* u, int64_t n, T* a);
+  void (*gelu_mul_backward)(const T* da, const T* g, const T* u, int64_t n, T* dg, T* du);
   // p[0..n) = softmax(scale * s[0..n)), p[n..padded) = 0; returns log(sum(exp(scale * s))).
   // Destroys s.
   float (*softmax)(float* s, int64_t n, int64_t padded, float scale, T* p);
@@ -39,6 +51,8 @@ struct RowKernels {
   // cap), p = exp(t - lse), ds = p * (dp - delta) * scale * (1 - (t / cap)^2).
   void (*softmax_backward_capped)(const float* s, const float* dp, int64_t n, int64_t padded,
                                   float scale, float cap, float lse, float delta, T* p, T* ds);
+  // d *= 1 - (y / cap)^2 for y = cap * tanh(x / cap): the gradient of softcap() from its result.
+  void (*softcap_backward)(const float* y, int64_t n, float cap, T* d);
   float (*dot)(const T* a, const T* b, int64_t n);
   // Widening and narrowing copies; add_to accumulates into f32.
   void (*to_f32)(const T* x, int64_t n, float* y);

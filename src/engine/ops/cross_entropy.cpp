@@ -34,8 +34,13 @@ constexpr int64_t kHeadRows = 256;
 template <class T>
 class CrossEntropyOp : public Op {
  public:
-  CrossEntropyOp(ValueId x, Parameter* head, ValueId loss)
-      : x_(x), head_(head), loss_(loss), vocab_(head->value.dim(0)), hidden_(head->value.dim(1)) {}
+  CrossEntropyOp(ValueId x, Parameter* head, float softcap, ValueId loss)
+      : x_(x),
+        head_(head),
+        softcap_(softcap),
+        loss_(loss),
+        vocab_(head->value.dim(0)),
+        hidden_(head->value.dim(1)) {}
 
   std::string name() const override { return "cross_entropy"; }
   std::vector<ValueId> reads() const override { return {x_}; }
@@ -45,7 +50,8 @@ class CrossEntropyOp : public Op {
   size_t scratch_bytes(int64_t) const override {
     const int64_t logits = kMaxChunk * vocab_ * static_cast<int64_t>(sizeof(float));
     const int64_t lines = 2 * kMaxChunk * hidden_ * static_cast<int64_t>(sizeof(float));
-    return static_cast<size_t>(logits + lines) + 256;
+    const int64_t capped = softcap_ > 0 ? vocab_ * static_cast<int64_t>(sizeof(float)) : 0;
+    return static_cast<size_t>(logits + lines + capped) + 256;
   }
 
   // Without a gradient only the losses; with one, forward leaves the work to backward(), which
@@ -183,6 +189,8 @@ class CrossEntropyOp : public Op {
     float* logits = reinterpret_cast<float*>(memory);
     float* tile = logits + padded * vocab_;
     T* lines = reinterpret_cast<T*>(tile + padded * hidden_);
+    // The loss destroys its logits, their capped values are needed once more.
+    float* capped = tile + 2 * padded * hidden_;
     T* dlogits = reinterpret_cast<T*>(logits);
     const int64_t ld = dlogits_stride();
     const bool training = exec.graph().requires_grad(loss_);
@@ -197,9 +205,17 @@ class CrossEntropyOp : public Op {
       const auto index = static_cast<size_t>(first + i);
       const int64_t label = exec.batch().labels[static_cast<size_t>(labelled[index])];
       check(label >= 0 && label < vocab_, "cross_entropy: a label beyond the vocabulary");
+      float* line = logits + i * vocab_;
+      T* gradient = training ? dlogits + i * ld : nullptr;
+      if (softcap_ > 0) {
+        exec.kernels().softcap(line, vocab_, 1.0f, softcap_);
+        std::memcpy(capped, line, static_cast<size_t>(vocab_) * sizeof(float));
+      }
       exec.token_losses[index] =
-          exec.rows<T>().cross_entropy(logits + i * vocab_, vocab_, label, exec.loss_scale,
-                                       training ? dlogits + i * ld : nullptr);
+          exec.rows<T>().cross_entropy(line, vocab_, label, exec.loss_scale, gradient);
+      if (softcap_ > 0 && training) {
+        exec.rows<T>().softcap_backward(capped, vocab_, softcap_, gradient);
+      }
     }
     if (!training || !exec.graph().requires_grad(x_)) return;
     for (int64_t i = count; i < padded; ++i) {
@@ -226,6 +242,7 @@ class CrossEntropyOp : public Op {
 
   ValueId x_;
   Parameter* head_;
+  float softcap_;
   ValueId loss_;
   int64_t vocab_;
   int64_t hidden_;
@@ -257,14 +274,14 @@ void project_to_vocabulary(const T* lines, int64_t count, const Tensor& head, fl
 template void project_to_vocabulary<float>(const float*, int64_t, const Tensor&, float*);
 template void project_to_vocabulary<BF16>(const BF16*, int64_t, const Tensor&, float*);
 
-void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype) {
+void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype, float softcap) {
   check(head->value.dtype() == dtype, "cross_entropy: the head is not in the activation type");
   check(head->quantized == nullptr, "cross_entropy: the head is quantized");
   const ValueId loss = graph.add_value("loss", 1, DType::kF32);
   if (dtype == DType::kBF16) {
-    graph.add_op(std::make_unique<CrossEntropyOp<BF16>>(x, head, loss));
+    graph.add_op(std::make_unique<CrossEntropyOp<BF16>>(x, head, softcap, loss));
   } else {
-    graph.add_op(std::make_unique<CrossEntropyOp<float>>(x, head, loss));
+    graph.add_op(std::make_unique<CrossEntropyOp<float>>(x, head, softcap, loss));
   }
 }
 

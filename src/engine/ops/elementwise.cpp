@@ -7,6 +7,7 @@
 
 #include "engine/exec.h"
 #include "engine/ops.h"
+#include "engine/ops/add_typed.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -16,7 +17,8 @@ namespace {
 template <class T>
 class EmbedOp : public Op {
  public:
-  EmbedOp(Parameter* table, ValueId out) : table_(table), out_(out), hidden_(table->value.dim(1)) {}
+  EmbedOp(Parameter* table, float scale, ValueId out)
+      : table_(table), scale_(scale), out_(out), hidden_(table->value.dim(1)) {}
   std::string name() const override { return "embed"; }
   std::vector<ValueId> reads() const override { return {}; }
   std::vector<ValueId> writes() const override { return {out_}; }
@@ -37,6 +39,8 @@ class EmbedOp : public Op {
         } else {
           exec.rows<T>().to_f32(table + id * hidden_, hidden_, line);
         }
+        if (scale_ == 1.0f) continue;
+        for (int64_t i = 0; i < hidden_; ++i) line[i] *= scale_;
       }
     });
   }
@@ -50,14 +54,15 @@ class EmbedOp : public Op {
       const int64_t cols = std::min(kCols, hidden_ - col);
       for (int64_t t = 0; t < exec.tokens(); ++t) {
         const int64_t id = exec.batch().tokens[static_cast<size_t>(t)];
-        exec.kernels().add(exec.grad<float>(out_) + t * hidden_ + col, cols,
-                           table_->grad.mutable_f32() + id * hidden_ + col);
+        exec.kernels().axpy(scale_, exec.grad<float>(out_) + t * hidden_ + col, cols,
+                            table_->grad.mutable_f32() + id * hidden_ + col);
       }
     });
   }
 
  private:
   Parameter* table_;
+  float scale_;
   ValueId out_;
   int64_t hidden_;
 };
@@ -117,8 +122,8 @@ class RmsNormOp : public Op {
 template <class T>
 class RopeOp : public Op {
  public:
-  RopeOp(ValueId x, int64_t num_heads, int64_t head_dim, const RopeTable* table)
-      : x_(x), num_heads_(num_heads), head_dim_(head_dim), table_(table) {}
+  RopeOp(ValueId x, int64_t num_heads, int64_t head_dim, const RopeSource* source)
+      : x_(x), num_heads_(num_heads), head_dim_(head_dim), source_(source) {}
   std::string name() const override { return "rope"; }
   std::vector<ValueId> reads() const override { return {x_}; }
   std::vector<ValueId> writes() const override { return {x_}; }
@@ -127,16 +132,27 @@ class RopeOp : public Op {
   void backward(Exec& exec) const override { rotate(exec, exec.grad<T>(x_), -1.0f); }
 
  private:
+  // A row's length is its last position and one, so that a cached sequence counts in full.
   void rotate(Exec& exec, T* x, float sign) const {
-    const int64_t half = table_->rot / 2;
-    const auto reach = static_cast<int64_t>(table_->cos.size()) / half;
+    const auto& rows = exec.batch().rows;
+    std::vector<std::shared_ptr<const RopeTable>> tables;
+    for (const BatchRow& row : rows) {
+      tables.push_back(
+          source_->table(exec.batch().positions[static_cast<size_t>(row.end - 1)] + 1));
+    }
     exec.for_token_blocks([&](int64_t first, int64_t count, int) {
+      const auto next = std::partition_point(rows.begin(), rows.end(),
+                                             [&](const BatchRow& r) { return r.end <= first; });
+      auto row = static_cast<size_t>(next - rows.begin());
       for (int64_t t = first; t < first + count; ++t) {
-        const int64_t position = exec.batch().positions[static_cast<size_t>(t)];
-        check(position >= 0 && position < reach, "rope: a position beyond the table");
-        exec.rows<T>().rope(x + t * num_heads_ * head_dim_, num_heads_, head_dim_, table_->rot,
-                            table_->cos.data() + position * half,
-                            table_->sin.data() + position * half, sign);
+        while (t >= rows[row].end) ++row;
+        const RopeTable& table = *tables[row];
+        const int64_t half = table.rot / 2;
+        const int64_t at = exec.batch().positions[static_cast<size_t>(t)] * half;
+        check(at >= 0 && at + half <= static_cast<int64_t>(table.cos.size()),
+              "rope: a position beyond the table");
+        exec.rows<T>().rope(x + t * num_heads_ * head_dim_, num_heads_, head_dim_, table.rot,
+                            table.cos.data() + at, table.sin.data() + at, sign);
       }
     });
   }
@@ -144,59 +160,55 @@ class RopeOp : public Op {
   ValueId x_;
   int64_t num_heads_;
   int64_t head_dim_;
-  const RopeTable* table_;
+  const RopeSource* source_;
 };
 
+enum class Gate { kSilu, kGelu };
+
 template <class T>
-class SiluMulOp : public Op {
+class GatedOp : public Op {
  public:
-  SiluMulOp(ValueId gate, ValueId up, ValueId out, int64_t cols)
-      : gate_(gate), up_(up), out_(out), cols_(cols) {}
-  std::string name() const override { return "silu_mul"; }
+  GatedOp(Gate kind, ValueId gate, ValueId up, ValueId out, int64_t cols)
+      : kind_(kind), gate_(gate), up_(up), out_(out), cols_(cols) {}
+  std::string name() const override { return kind_ == Gate::kSilu ? "silu_mul" : "gelu_mul"; }
   bool is_cheap() const override { return true; }
   std::vector<ValueId> reads() const override { return {gate_, up_}; }
   std::vector<ValueId> writes() const override { return {out_}; }
   std::vector<ValueId> saves() const override { return {gate_, up_}; }
 
   void forward(Exec& exec) const override {
+    const RowKernels<T>& k = exec.rows<T>();
+    const auto kernel = kind_ == Gate::kSilu ? k.silu_mul : k.gelu_mul;
     exec.for_token_blocks([&](int64_t first, int64_t count, int) {
       const int64_t at = first * cols_;
-      exec.rows<T>().silu_mul(exec.data<T>(gate_) + at, exec.data<T>(up_) + at, count * cols_,
-                              exec.data<T>(out_) + at);
+      kernel(exec.data<T>(gate_) + at, exec.data<T>(up_) + at, count * cols_,
+             exec.data<T>(out_) + at);
     });
   }
   void backward(Exec& exec) const override {
+    const RowKernels<T>& k = exec.rows<T>();
+    const auto kernel = kind_ == Gate::kSilu ? k.silu_mul_backward : k.gelu_mul_backward;
     exec.for_token_blocks([&](int64_t first, int64_t count, int) {
       const int64_t at = first * cols_;
-      exec.rows<T>().silu_mul_backward(exec.grad<T>(out_) + at, exec.data<T>(gate_) + at,
-                                       exec.data<T>(up_) + at, count * cols_,
-                                       exec.grad<T>(gate_) + at, exec.grad<T>(up_) + at);
+      kernel(exec.grad<T>(out_) + at, exec.data<T>(gate_) + at, exec.data<T>(up_) + at,
+             count * cols_, exec.grad<T>(gate_) + at, exec.grad<T>(up_) + at);
     });
   }
 
  private:
+  Gate kind_;
   ValueId gate_;
   ValueId up_;
   ValueId out_;
   int64_t cols_;
 };
 
-// Adds OpT<T> for the activation type.
-template <template <class> class OpT, class... Args>
-void add_typed(Graph& graph, DType dtype, Args&&... args) {
-  if (dtype == DType::kBF16) {
-    graph.add_op(std::make_unique<OpT<BF16>>(std::forward<Args>(args)...));
-  } else {
-    graph.add_op(std::make_unique<OpT<float>>(std::forward<Args>(args)...));
-  }
-}
-
 }  // namespace
 
-ValueId embed(Graph& graph, Parameter* table, DType dtype) {
+ValueId embed(Graph& graph, Parameter* table, DType dtype, float scale) {
   check(table->value.dtype() == dtype, "embed: the table is not in the activation type");
   const ValueId out = graph.add_value(table->name, table->value.dim(1), DType::kF32, true);
-  add_typed<EmbedOp>(graph, dtype, table, out);
+  add_typed<EmbedOp>(graph, dtype, table, scale, out);
   return out;
 }
 
@@ -207,16 +219,28 @@ ValueId rmsnorm(Graph& graph, ValueId x, Parameter* weight, float eps, DType dty
   return y;
 }
 
-void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const RopeTable* table,
+void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const RopeSource* source,
           DType dtype) {
-  add_typed<RopeOp>(graph, dtype, x, num_heads, head_dim, table);
+  add_typed<RopeOp>(graph, dtype, x, num_heads, head_dim, source);
 }
 
-ValueId silu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype) {
+namespace {
+
+ValueId add_gated(Graph& graph, Gate kind, ValueId gate, ValueId up, DType dtype) {
   const int64_t cols = graph.cols(gate);
-  const ValueId out = graph.add_value("silu_mul", cols, dtype);
-  add_typed<SiluMulOp>(graph, dtype, gate, up, out, cols);
+  const ValueId out = graph.add_value(kind == Gate::kSilu ? "silu_mul" : "gelu_mul", cols, dtype);
+  add_typed<GatedOp>(graph, dtype, kind, gate, up, out, cols);
   return out;
+}
+
+}  // namespace
+
+ValueId silu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype) {
+  return add_gated(graph, Gate::kSilu, gate, up, dtype);
+}
+
+ValueId gelu_mul(Graph& graph, ValueId gate, ValueId up, DType dtype) {
+  return add_gated(graph, Gate::kGelu, gate, up, dtype);
 }
 
 }  // namespace dlm

@@ -17,11 +17,11 @@ template <class T>
 void LinearOp<T>::forward(Exec& exec) const {
   for (const LinearSpec& spec : specs_) {
     if (spec.lora != nullptr && spec.lora->dora) {
-      refresh_row_scale(*spec.lora, spec.weight->value, exec.device());
+      refresh_row_scale(*spec.lora, *spec.weight, exec.device());
     }
   }
   project_lora(exec);
-  if (exec.tokens() <= kFewTokens) {
+  if (exec.graph().generates() && exec.tokens() <= kFewTokens) {
     forward_few(exec);
   } else {
     forward_tiles(exec);

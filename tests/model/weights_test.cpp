@@ -1,0 +1,130 @@
+// What a folder of weights must hold, and what is said when it does not.
+
+#include "model/weights.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "model/tiny_decoder.h"
+#include "support/error.h"
+#include "temporary_folder.h"
+
+namespace dlm {
+namespace {
+
+class Weights : public ::testing::Test {
+ protected:
+  Weights() {
+    Decoder::random(tiny_config(true), DType::kBF16, 3)->save(folder_.path());
+    const auto file = SafetensorsFile::open(path());
+    for (const SafetensorsTensor& t : file.tensors()) {
+      data_.push_back(std::vector<std::byte>(t.bytes.begin(), t.bytes.end()));
+      tensors_.push_back(t);
+    }
+  }
+
+  fs::path path() const { return folder_.path() / "model.safetensors"; }
+  size_t index_of(const std::string& name) const {
+    for (size_t i = 0; i < tensors_.size(); ++i) {
+      if (tensors_[i].name == name) return i;
+    }
+    ADD_FAILURE() << name;
+    return 0;
+  }
+  void add(const std::string& name, size_t elements) {
+    data_.push_back(std::vector<std::byte>(elements * 2));
+    tensors_.push_back({name, "BF16", {static_cast<int64_t>(elements)}, {}});
+  }
+  void poison(const std::string& name, size_t element, uint16_t bits) {
+    std::memcpy(data_[index_of(name)].data() + 2 * element, &bits, 2);
+  }
+  std::unique_ptr<Decoder> load(DType dtype = DType::kBF16) {
+    for (size_t i = 0; i < tensors_.size(); ++i) tensors_[i].bytes = data_[i];
+    write_safetensors(path(), tensors_, {{"format", "pt"}});
+    return Decoder::load(folder_.path(), dtype);
+  }
+  void expect_refused(const std::string& message, DType dtype = DType::kBF16) {
+    try {
+      load(dtype);
+      FAIL() << "accepted";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::kBase);
+      EXPECT_EQ(e.message(), message);
+      EXPECT_EQ(e.place().path, folder_.path().string());
+    }
+  }
+
+  TemporaryFolder folder_;
+  std::vector<std::vector<std::byte>> data_;
+  std::vector<SafetensorsTensor> tensors_;
+};
+
+TEST_F(Weights, NamesAMissingTensor) {
+  const size_t i = index_of("model.layers.1.mlp.up_proj.weight");
+  tensors_.erase(tensors_.begin() + static_cast<std::ptrdiff_t>(i));
+  data_.erase(data_.begin() + static_cast<std::ptrdiff_t>(i));
+  expect_refused("the weights have no tensor \"model.layers.1.mlp.up_proj.weight\"");
+}
+
+TEST_F(Weights, NamesTheFirstExtraTensor) {
+  add("model.layers.0.self_attn.q_proj.bias", 32);
+  add("model.layers.2.mlp.up_proj.weight", 8);
+  expect_refused(
+      "the weights have a tensor \"model.layers.0.self_attn.q_proj.bias\" and 1 more that a model "
+      "of "
+      "family llama does not use");
+}
+
+TEST_F(Weights, LetsHarmlessTensorsPass) {
+  add("model.layers.0.self_attn.rotary_emb.inv_freq", 4);
+  add("lm_head.weight", 40 * 32);  // the head is tied
+  EXPECT_NE(load(), nullptr);
+}
+
+TEST_F(Weights, NamesAWrongShape) {
+  tensors_[index_of("model.norm.weight")].shape = {4, 8};
+  expect_refused("tensor \"model.norm.weight\" has shape [4, 8], config.json asks for [32]");
+}
+
+TEST_F(Weights, FindsNanInANorm) {
+  poison("model.layers.1.input_layernorm.weight", 5, 0x7fc0);
+  expect_refused(
+      "tensor \"model.layers.1.input_layernorm.weight\" holds a value that is no finite number, at "
+      "element 5");
+}
+
+TEST_F(Weights, FindsInfinitiesInMatricesThatAreConverted) {
+  poison("model.layers.0.mlp.down_proj.weight", 77, 0xff80);
+  expect_refused(
+      "tensor \"model.layers.0.mlp.down_proj.weight\" holds a value that is no finite number, at "
+      "element 77",
+      DType::kF32);
+}
+
+// Sizes of each family as its checkpoints have them: sums checked against transformers' counts are
+// in the registry's tests; here, which tensors exist.
+TEST_F(Weights, FollowTheFamily) {
+  const auto has = [](const std::string& family, const std::string& name) {
+    const ModelConfig config = tiny_family_config(family);
+    DecoderWeights weights;
+    for (const WeightSlot& slot : weight_slots(config, weights)) {
+      if (slot.name == name) return true;
+    }
+    return false;
+  };
+  const std::string layer = "model.layers.1.";
+  EXPECT_TRUE(has("qwen2", layer + "self_attn.k_proj.bias"));
+  EXPECT_FALSE(has("qwen2", layer + "self_attn.o_proj.bias"));
+  EXPECT_TRUE(has("qwen3", layer + "self_attn.q_norm.weight"));
+  EXPECT_TRUE(has("gemma2", layer + "pre_feedforward_layernorm.weight"));
+  EXPECT_TRUE(has("phi3", layer + "self_attn.qkv_proj.weight"));
+  EXPECT_FALSE(has("phi3", layer + "self_attn.q_proj.weight"));
+  EXPECT_FALSE(has("olmo2", layer + "input_layernorm.weight"));
+  EXPECT_TRUE(has("olmo2", layer + "post_feedforward_layernorm.weight"));
+  EXPECT_TRUE(has("mixtral", layer + "block_sparse_moe.experts.3.w2.weight"));
+  EXPECT_TRUE(has("mixtral", layer + "block_sparse_moe.gate.weight"));
+}
+
+}  // namespace
+}  // namespace dlm
