@@ -18,19 +18,10 @@
 #include "engine/exec.h"
 #include "engine/random.h"
 #include "model/decoder.h"
+#include "train/short_rows_benchmark.h"
 
 namespace dlm {
 namespace {
-
-// Lengths of rows: exponential, mean 64 before the ends are cut to [8, 512].
-std::vector<int64_t> short_rows(size_t count) {
-  std::vector<int64_t> lengths;
-  for (size_t i = 0; i < count; ++i) {
-    const double u = uniform(random_key({11, i}));
-    lengths.push_back(std::clamp<int64_t>(std::llround(-64.0 * std::log1p(-u)), 8, 512));
-  }
-  return lengths;
-}
 
 // Rows of such lengths, every real token labelled; each row is followed by unlabelled tokens up to
 // `padded`.
@@ -195,7 +186,7 @@ int run(const std::string& base, const char* chart_path) {
   }
   Trainer trainer(shapes_of(*info), 4096);
 
-  const std::vector<int64_t> lengths = short_rows(64);
+  const std::vector<int64_t> lengths = short_row_lengths(64, 512);
   int64_t real = 0;
   for (const int64_t length : lengths) real += length;
   const Rows packed = unpadded(lengths);

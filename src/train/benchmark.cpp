@@ -206,6 +206,7 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
     result.train_tokens_per_s = spread_of(std::move(speeds));
     result.train_share_of_roof = spread_of(std::move(shares));
   }
+  result.short_rows = measure_short_rows(*decoder, *adapter, device, 3);
   // The headline compares the two medians; the spread is that of the pairs.
   result.train_share_of_roof.median = result.flops.total() * result.train_tokens_per_s.median /
                                       static_cast<double>(tokens) /

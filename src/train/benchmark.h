@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "support/json.h"
 #include "train/decode_benchmark.h"
+#include "train/short_rows_benchmark.h"
 #include "train/spread.h"
 
 namespace dlm {
@@ -60,6 +61,7 @@ struct BenchmarkResult {
   // held during it; 0 where the system does not let that be measured anew.
   Spread qlora_tokens_per_s;
   double qlora_peak_rss_mb = 0;
+  ShortRowsResult short_rows;
 };
 
 // Takes some seconds for 100M weights, some minutes for 3B. Throws Error(kTrain) when memory is

@@ -43,6 +43,26 @@ std::string line(const char* name, const Spread& spread, const char* unit, doubl
          fixed(spread.min * scale, 1) + " to " + fixed(spread.max * scale, 1) + ")\n";
 }
 
+Json short_rows_json(const ShortRowsResult& r) {
+  Json json = Json::object();
+  json.set("mean_row_tokens", rounded(r.mean_row_tokens));
+  json.set("longest_row_tokens", r.longest_row_tokens);
+  json.set("tokens_per_s", rounded(r.tokens_per_s.median));
+  json.set("padded_tokens_per_s", rounded(r.padded_tokens_per_s.median));
+  json.set("gain", rounded(r.gain()));
+  return json;
+}
+
+Json decode_json(const DecodeResult& r) {
+  Json json = Json::object();
+  json.set("weights", r.weights);
+  json.set("mb_per_token", rounded(r.bytes_per_token / 1e6));
+  json.set("tokens_per_s", rounded(r.tokens_per_s.median));
+  json.set("share_of_bandwidth", rounded(r.share_of_bandwidth.median));
+  json.set("spread", min_max(r.tokens_per_s));
+  return json;
+}
+
 }  // namespace
 
 Json benchmark_json(const BenchmarkResult& r) {
@@ -61,12 +81,19 @@ Json benchmark_json(const BenchmarkResult& r) {
   json.set("train_share_of_roof", rounded(r.train_share_of_roof.median));
   json.set("peak_rss_mb", rounded(r.peak_rss_mb));
   json.set("predicted_rss_mb", rounded(r.predicted_rss_mb));
+  json.set("qlora_tokens_per_s", rounded(r.qlora_tokens_per_s.median));
+  json.set("qlora_peak_rss_mb", rounded(r.qlora_peak_rss_mb));
+  json.set("short_rows", short_rows_json(r.short_rows));
   json.set("decode_tokens_per_s", rounded(r.decode_tokens_per_s.median));
   json.set("read_bandwidth_gbs", rounded(r.read_bandwidth_gbs.median));
+  Json decoding = Json::array();
+  for (const DecodeResult& decode : r.decoding) decoding.push_back(decode_json(decode));
+  json.set("decoding", std::move(decoding));
   Json spread = Json::object();
   spread.set("gemm_roof_gflops", min_max(r.gemm_roof_gflops));
   spread.set("train_tokens_per_s", min_max(r.train_tokens_per_s));
   spread.set("train_share_of_roof", min_max(r.train_share_of_roof));
+  spread.set("qlora_tokens_per_s", min_max(r.qlora_tokens_per_s));
   spread.set("decode_tokens_per_s", min_max(r.decode_tokens_per_s));
   spread.set("read_bandwidth_gbs", min_max(r.read_bandwidth_gbs));
   json.set("spread", std::move(spread));
@@ -82,7 +109,14 @@ std::string benchmark_text(const BenchmarkResult& r) {
   text += line("share of the roof", r.train_share_of_roof, "%", 100);
   text += padded(line("peak memory", r.peak_rss_mb, "MiB"), 42, false) + "(" +
           fixed(r.predicted_rss_mb, 1) + " planned)\n";
-  text += line("generation", r.decode_tokens_per_s, "tokens/s");
+  text += line("short rows", r.short_rows.tokens_per_s, "tokens/s");
+  text += line("... padded", r.short_rows.padded_tokens_per_s, "tokens/s");
+  text += line("on a 4-bit base", r.qlora_tokens_per_s, "tokens/s");
+  text += line("... peak memory", r.qlora_peak_rss_mb, "MiB") + "\n";
+  for (const DecodeResult& decode : r.decoding) {
+    text += line(("generation, " + decode.weights).c_str(), decode.tokens_per_s, "tokens/s");
+    text += line("... of reading", decode.share_of_bandwidth, "%", 100);
+  }
   text += line("memory reading", r.read_bandwidth_gbs, "GB/s");
   return text;
 }

@@ -51,8 +51,8 @@ std::vector<RoofProduct> step_products(Decoder& decoder) {
   const DecoderLayer& lowest = decoder.layers().front();
   for (const auto& [name, weight] : decoder.linear_layers()) {
     products.push_back({weight, false});
-    const bool is_below = weight == &lowest.q || weight == &lowest.k || weight == &lowest.v ||
-                          weight == &lowest.qkv;
+    const bool is_below =
+        weight == &lowest.q || weight == &lowest.k || weight == &lowest.v || weight == &lowest.qkv;
     if (!is_below) products.push_back({weight, true});
   }
   return products;

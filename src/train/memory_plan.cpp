@@ -23,8 +23,8 @@ constexpr int64_t kFewTokens = 256;
 constexpr uint64_t kProductsBytes = uint64_t{3} << 20;
 constexpr uint64_t kOtherBytes = uint64_t{4} << 20;
 // Weights and gradient, two moments, the copy that is kept and its successor, the last; and the
-// second factors once more while they are saved.
-constexpr uint64_t kAdapterCopies = 7;
+// training state of four more while it is written.
+constexpr uint64_t kAdapterCopies = 11;
 // A read brings in so much of a mapped table around the line that it wants.
 constexpr uint64_t kFaultAroundBytes = 65536;
 // What the kept lines of frozen layers may take when nothing limits them.

@@ -212,9 +212,7 @@ TEST_F(BadInput, ADamagedManifestIsShownAndKept) {
   train_shortly();
   write_file_atomic(store() / "manifest.json", "{");
   for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{"show", document().string()},
-        {"train", document().string()},
-        {"prompt", document().string(), "q"}}) {
+       {std::vector<std::string>{"show", document().string()}, {"train", document().string()}}) {
     const auto before = files_of(home());
     const ProgramResult result = run(arguments);
     EXPECT_EQ(result.exit_code, 1);

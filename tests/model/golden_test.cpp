@@ -1,7 +1,8 @@
-// The engine in fp32 against transformers and PEFT. Tolerances: 1e-4 (absolute and relative) on logits
-// and hidden states, 1e-5 on the loss, 1e-4 of the norm on gradients, 1e-4 on the losses of a
-// trajectory, 2e-4 on trained weights (AdamW divides by the gradient's size, so 0.1% of the elements
-// may move further, none beyond 5e-3). Reference and ours differ only in the order of f32 sums.
+// The engine in fp32 against transformers and PEFT. Tolerances: 1e-4 (absolute and relative) on
+// logits and hidden states, 1e-5 on the loss, 1e-4 of the norm on gradients, 1e-4 on the losses of
+// a trajectory, 2e-4 on trained weights (AdamW divides by the gradient's size, so 0.1% of the
+// elements may move further, none beyond 5e-3). Reference and ours differ only in the order of f32
+// sums.
 
 #include <cmath>
 
@@ -27,7 +28,8 @@ class Golden : public ::testing::TestWithParam<fs::path> {
     folder_ = GetParam();
     config_ = load_model_config(folder_);
     decoder_ = Decoder::load(folder_, DType::kF32);
-    golden_ = std::make_unique<SafetensorsFile>(SafetensorsFile::open(folder_ / "golden.safetensors"));
+    golden_ =
+        std::make_unique<SafetensorsFile>(SafetensorsFile::open(folder_ / "golden.safetensors"));
     batch_ = read_golden_batch(*golden_);
   }
 
@@ -208,7 +210,8 @@ void Golden::expect_gradient(const Parameter& p, std::span<const float> expected
 }
 
 void Golden::expect_adapter_kind(const std::string& kind) {
-  if (!has(kind.c_str())) GTEST_SKIP() << "skipped: " << folder_.filename().string() << " has no " << kind;
+  if (!has(kind.c_str()))
+    GTEST_SKIP() << "skipped: " << folder_.filename().string() << " has no " << kind;
   const auto reference = SafetensorsFile::open(folder_ / (kind + ".safetensors"));
   auto adapter = LoraAdapter::load(folder_ / ("adapter_" + kind + "_init"), *decoder_);
   expect_logits(logits(adapter.get()), f32_values(reference.at("logits")));
@@ -258,9 +261,15 @@ void Golden::expect_adapter_kind(const std::string& kind) {
   EXPECT_LE(static_cast<double>(beyond), 0.001 * static_cast<double>(total));
 }
 
-TEST_P(Golden, LoraForwardGradientsAndTrajectory) { expect_adapter_kind("lora"); }
-TEST_P(Golden, RankStabilizedLora) { expect_adapter_kind("rslora"); }
-TEST_P(Golden, DoraForwardGradientsAndTrajectory) { expect_adapter_kind("dora"); }
+TEST_P(Golden, LoraForwardGradientsAndTrajectory) {
+  expect_adapter_kind("lora");
+}
+TEST_P(Golden, RankStabilizedLora) {
+  expect_adapter_kind("rslora");
+}
+TEST_P(Golden, DoraForwardGradientsAndTrajectory) {
+  expect_adapter_kind("dora");
+}
 
 // One module of each kind, merged by PEFT's merge_and_unload; rounding of a few sums: 1e-5.
 TEST_P(Golden, MergedWeights) {
@@ -282,7 +291,8 @@ TEST_P(Golden, MergedWeights) {
       ++compared;
     }
   }
-  if (compared == 0) GTEST_SKIP() << "skipped: " << folder_.filename().string() << " has no adapters";
+  if (compared == 0)
+    GTEST_SKIP() << "skipped: " << folder_.filename().string() << " has no adapters";
 }
 
 TEST_P(Golden, OtherKindsAreNamed) {
@@ -291,13 +301,14 @@ TEST_P(Golden, OtherKindsAreNamed) {
     if (has(kind)) names += std::string(names.empty() ? "" : ", ") + kind;
   }
   if (!names.empty()) {
-    GTEST_SKIP() << "skipped: " << folder_.filename().string() << ": kinds not yet built: " << names;
+    GTEST_SKIP() << "skipped: " << folder_.filename().string()
+                 << ": kinds not yet built: " << names;
   }
 }
 
-// bf16 against fp32 of the same weights: rounding to 8 bits of mantissa moves logits by one or two per
-// cent of their spread (std 1.4 to 2.5), so 0.4 at most and 0.05 on average bounds it with room; loss
-// within 0.02, gradient norms within 5%.
+// bf16 against fp32 of the same weights: rounding to 8 bits of mantissa moves logits by one or two
+// per cent of their spread (std 1.4 to 2.5), so 0.4 at most and 0.05 on average bounds it with
+// room; loss within 0.02, gradient norms within 5%.
 TEST_P(Golden, Bf16StaysCloseToFp32) {
   if (!has_bf16_products(device_.tier())) GTEST_SKIP() << "skipped: no bf16 products on this tier";
   const auto reference = logits(nullptr);
@@ -306,7 +317,8 @@ TEST_P(Golden, Bf16StaysCloseToFp32) {
   Exec exec(graph->graph, device_);
   exec.forward(batch_.batch);
   std::vector<float> ours(reference.size());
-  project_to_vocabulary(exec.data<BF16>(graph->final), exec.tokens(), narrow->head().value, ours.data());
+  project_to_vocabulary(exec.data<BF16>(graph->final), exec.tokens(), narrow->head().value,
+                        ours.data());
   cap(ours);
   double total = 0;
   float worst = 0;

@@ -21,11 +21,6 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Whether a line's product keeps its bits in tiles of other heights.
-bool lines_are_invariant() {
-  return isa_tier() == IsaTier::kAvx512 || isa_tier() == IsaTier::kAvx512Bf16;
-}
-
 class SameBytes : public ::testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
@@ -100,10 +95,6 @@ TEST_P(SameBytes, ForAnyNumberOfThreads) {
 }
 
 TEST_P(SameBytes, ForAnySplitIntoBatches) {
-  if (!lines_are_invariant()) {
-    GTEST_SKIP() << "skipped: products depend on their number of lines on tier "
-                 << isa_name(isa_tier());
-  }
   const StepResult whole = step(2, {8});
   const std::vector<std::vector<size_t>> splits{
       {1, 1, 1, 1, 1, 1, 1, 1}, {2, 2, 2, 2}, {4, 4}, {3, 5}, {7, 1}};
@@ -116,10 +107,6 @@ TEST_P(SameBytes, ForAnySplitIntoBatches) {
 }
 
 TEST_P(SameBytes, WithoutDropoutToo) {
-  if (!lines_are_invariant()) {
-    GTEST_SKIP() << "skipped: products depend on their number of lines on tier "
-                 << isa_name(isa_tier());
-  }
   const StepResult whole = step(1, {8}, 0.0f);
   const StepResult parts = step(4, {1, 2, 5}, 0.0f);
   EXPECT_TRUE(same(parts.gradients, whole.gradients));
@@ -133,7 +120,6 @@ TEST_P(SameBytes, WithSparseExperts) {
   const StepResult threads = step(3, {8}, 0.1f, false, config);
   EXPECT_TRUE(same(threads.losses, whole.losses));
   EXPECT_TRUE(same(threads.gradients, whole.gradients));
-  if (!lines_are_invariant()) return;
   for (const std::vector<size_t>& split :
        {std::vector<size_t>{1, 1, 1, 1, 1, 1, 1, 1}, std::vector<size_t>{3, 5}}) {
     const StepResult parts = step(2, split, 0.1f, false, config);
@@ -148,7 +134,6 @@ TEST_P(SameBytes, OfMagnitudesEmbeddingAndHeadToo) {
   const StepResult threads = step(3, {8}, 0.1f, true);
   EXPECT_TRUE(same(threads.gradients, whole.gradients));
   EXPECT_TRUE(same(threads.weights, whole.weights));
-  if (!lines_are_invariant()) return;
   const std::vector<std::vector<size_t>> splits{
       {1, 1, 1, 1, 1, 1, 1, 1}, {3, 5}, {7, 1}, {2, 4, 2}};
   for (const auto& split : splits) {

@@ -208,6 +208,10 @@ BenchmarkResult literal_result() {
   r.predicted_rss_mb = 800.5;
   r.decode_tokens_per_s = {61.25, 60, 62};
   r.read_bandwidth_gbs = {18.5, 18, 19.25};
+  r.decoding = {{"int8", 143e6, {80.5, 79, 81}, {0.755, 0.75, 0.76}}};
+  r.qlora_tokens_per_s = {600, 590, 610};
+  r.qlora_peak_rss_mb = 700;
+  r.short_rows = {64.5, 230, {500, 490, 510}, {200, 195, 205}};
   return r;
 }
 
@@ -217,10 +221,15 @@ TEST(Benchmark, WritesJson) {
             "\"onednn_version\":\"2.6.3\",\"dtype\":\"bf16\",\"tokens_per_step\":1024,"
             "\"needed_gflop_per_step\":515.0,\"gemm_roof_gflops\":400.1,\"roof_layout\":\"packed\","
             "\"roof_tile_tokens\":256,\"train_tokens_per_s\":640.0,\"train_share_of_roof\":0.8046,"
-            "\"peak_rss_mb\":812.4,\"predicted_rss_mb\":800.5,\"decode_tokens_per_s\":61.25,\"read_"
-            "bandwidth_gbs\":18.5,"
+            "\"peak_rss_mb\":812.4,\"predicted_rss_mb\":800.5,\"qlora_tokens_per_s\":600.0,"
+            "\"qlora_peak_rss_mb\":700.0,\"short_rows\":{\"mean_row_tokens\":64.5,"
+            "\"longest_row_tokens\":230,\"tokens_per_s\":500.0,\"padded_tokens_per_s\":200.0,"
+            "\"gain\":2.5},\"decode_tokens_per_s\":61.25,\"read_bandwidth_gbs\":18.5,"
+            "\"decoding\":[{\"weights\":\"int8\",\"mb_per_token\":143.0,\"tokens_per_s\":80.5,"
+            "\"share_of_bandwidth\":0.755,\"spread\":[79.0,81.0]}],"
             "\"spread\":{\"gemm_roof_gflops\":[390.0,410.0],\"train_tokens_per_s\":[600.0,650.0],"
-            "\"train_share_of_roof\":[0.75,0.82],\"decode_tokens_per_s\":[60.0,62.0],"
+            "\"train_share_of_roof\":[0.75,0.82],\"qlora_tokens_per_s\":[590.0,610.0],"
+            "\"decode_tokens_per_s\":[60.0,62.0],"
             "\"read_bandwidth_gbs\":[18.0,19.25]}}");
 }
 
@@ -231,7 +240,12 @@ TEST(Benchmark, WritesText) {
             "training                 640.0 tokens/s   (600.0 to 650.0)\n"
             "share of the roof         80.5 %          (75.0 to 82.0)\n"
             "peak memory              812.4 MiB        (800.5 planned)\n"
-            "generation                61.2 tokens/s   (60.0 to 62.0)\n"
+            "short rows               500.0 tokens/s   (490.0 to 510.0)\n"
+            "... padded               200.0 tokens/s   (195.0 to 205.0)\n"
+            "on a 4-bit base          600.0 tokens/s   (590.0 to 610.0)\n"
+            "... peak memory          700.0 MiB\n"
+            "generation, int8          80.5 tokens/s   (79.0 to 81.0)\n"
+            "... of reading            75.5 %          (75.0 to 76.0)\n"
             "memory reading            18.5 GB/s       (18.0 to 19.2)\n");
 }
 

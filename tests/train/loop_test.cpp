@@ -309,6 +309,9 @@ TEST_F(LoopTest, ABaseThatHoldsNanIsBlamedBeforeTheFirstStep) {
   const auto broken = Decoder::random(tiny_model_config(), DType::kF32, 7);
   broken->layers()[1].up.value.mutable_f32()[5] = std::nanf("");
   broken->save(folder.path());
+  // In bf16 the file's matrices are used as they lie, unread until the first row needs them.
+  plan_.dtype = Device(1).preferred_dtype();
+  if (plan_.dtype != DType::kBF16) GTEST_SKIP() << "skipped: matrices are converted, and searched";
   base_ = folder.path();
   rows_.document = "notes.dlm";
   rows_.lines = {8, 14, 20};

@@ -59,8 +59,7 @@ void cap_onednn(IsaTier tier) {
 
 IsaTier choose() {
   const IsaTier best = best_isa_tier();
-  // AMX is taken on request only: without it, all processors with AVX512-BF16 give the same bytes.
-  IsaTier tier = std::min(best, IsaTier::kAvx512Bf16);
+  IsaTier tier = best;
   const char* text = std::getenv("DLM_ISA");
   if (text != nullptr && *text != '\0') {
     bool known = false;

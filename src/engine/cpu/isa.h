@@ -14,8 +14,7 @@ const char* isa_name(IsaTier tier);  // "scalar", "avx2", "avx512", "avx512_bf16
 // The best tier that this processor and system support.
 IsaTier best_isa_tier();
 
-// The tier in use: $DLM_ISA if set (it may not exceed the best one), else the best one up to
-// avx512_bf16. Chosen on
+// The tier in use: $DLM_ISA if set (it may not exceed the best one), else the best one. Chosen on
 // the first call, which also caps oneDNN. Throws Error(kUsage) for an unknown or unsupported name.
 IsaTier isa_tier();
 

@@ -37,7 +37,7 @@ void LinearOp<T>::narrow_gradient(Exec& exec) const {
 template <class T>
 void LinearOp<T>::backward_row_scale(Exec& exec, size_t i) const {
   Dora& dora = *specs_[i].lora->dora;
-  constexpr int64_t kCols = 64;
+  constexpr int64_t kCols = 256;
   const int64_t n = out(i);
   // The output's gradient is this operation's own: nobody reads it later.
   T* dy = const_cast<T*>(output_gradient(exec, i));
@@ -127,7 +127,7 @@ void LinearOp<T>::backward_input(Exec& exec) const {
 template <class T>
 void LinearOp<T>::backward_lora(Exec& exec, size_t i) const {
   Lora& lora = *specs_[i].lora;
-  constexpr int64_t kCols = 64;
+  constexpr int64_t kCols = 256;
   const int64_t in_tiles = (in_ + kCols - 1) / kCols;
   const int64_t out_tiles = (out(i) + kCols - 1) / kCols;
   const T* dy = output_gradient(exec, i);
