@@ -320,7 +320,7 @@ TEST_F(LoopTest, ABaseThatHoldsNanIsBlamedBeforeTheFirstStep) {
                                     "before anything was trained"));
 }
 
-// What the issue of the same bytes rests on: threads, the cutting into batches and a stop between
+// What the same bytes rest on: threads, the cutting into batches and a stop between
 // any two steps, all at once.
 TEST_F(LoopTest, BytesDoNotDependOnThreadsBatchesAndStopsTogether) {
   plan_.rows_per_step = 3;
