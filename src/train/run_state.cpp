@@ -34,17 +34,21 @@ Tensor tensor_from(const TorchTensor& t) {
   return Tensor::view(t.shape, DType::kF32, t.bytes.data(), t.owner);
 }
 
+// Its real numbers lie in a tensor: torch before 2.0 refuses plain ones when it loads weights only.
 TorchValue report_value(const EvalReport& r) {
   return TorchValue::Dict{{"step", r.step},
-                          {"loss", r.loss},
                           {"exact_rows", r.exact_rows},
                           {"num_rows", r.num_rows},
-                          {"drift", r.drift}};
+                          {"loss_and_drift", tensor_of(std::vector<double>{r.loss, r.drift})}};
 }
 
 EvalReport report_from(const TorchValue& v) {
-  return {v.at("step").as_int(), v.at("loss").as_double(), v.at("exact_rows").as_int(),
-          v.at("num_rows").as_int(), v.at("drift").as_double()};
+  const auto numbers = v.at("loss_and_drift").as_tensor().elements<double>();
+  if (numbers.size() != 2) {
+    throw Error(ErrorKind::kFormat, "a judgement of the state has no loss and drift");
+  }
+  return {v.at("step").as_int(), numbers[0], v.at("exact_rows").as_int(), v.at("num_rows").as_int(),
+          numbers[1]};
 }
 
 // In the place of labels of a general row that has no answer yet.
