@@ -37,12 +37,14 @@ def main():
     except ImportError as missing:
         print(f"skipped: {missing}", file=sys.stderr)
         return 77
+    has_fused_attention = hasattr(torch.nn.functional, "scaled_dot_product_attention")
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     shapes = LlamaConfig(
         vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
         num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192,
-        rope_theta=100000.0, rms_norm_eps=1e-5, tie_word_embeddings=True)
+        rope_theta=100000.0, rms_norm_eps=1e-5, tie_word_embeddings=True,
+        attn_implementation="sdpa" if has_fused_attention else "eager")
     model = LlamaForCausalLM(shapes)
     if args.dtype == "bf16":
         model = model.to(torch.bfloat16)
