@@ -85,10 +85,4 @@ double AdamW::step(float learning_rate, Device& device) {
   return norm;
 }
 
-size_t AdamW::held_bytes() const {
-  size_t bytes = 0;
-  for (const Tensor& t : first_) bytes += 2 * t.size_bytes();
-  return bytes;
-}
-
 }  // namespace dlm

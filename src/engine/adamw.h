@@ -32,7 +32,6 @@ class AdamW {
   std::vector<Tensor>& first_moments() { return first_; }
   std::vector<Tensor>& second_moments() { return second_; }
   void set_num_steps(int64_t steps) { num_steps_ = steps; }
-  size_t held_bytes() const;
 
  private:
   std::vector<Parameter*> parameters_;

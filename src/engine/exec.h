@@ -66,7 +66,6 @@ class PassMemory {
 
   std::byte* arena() const { return arena_.get(); }
   std::byte* scratch() const { return scratch_.get(); }
-  size_t held_bytes() const { return arena_bytes_ + scratch_bytes_; }
 
  private:
   std::shared_ptr<std::byte> arena_;
@@ -150,7 +149,6 @@ class Exec {
   // Bytes that a pass over so many tokens needs, on so many workers; without shared().
   static size_t arena_bytes(const Graph& graph, int64_t tokens);
   static size_t scratch_bytes(const Graph& graph, int64_t tokens, int num_threads);
-  size_t held_bytes() const { return memory_->held_bytes() + shared_bytes_; }
 
  private:
   void run_forward(const Batch& batch);

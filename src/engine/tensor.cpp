@@ -101,7 +101,7 @@ void* Tensor::mutable_data() {
   return const_cast<void*>(data_);
 }
 
-Tensor Tensor::placeholder(std::vector<int64_t> shape, DType dtype) {
+Tensor Tensor::zeros_without_memory(std::vector<int64_t> shape, DType dtype) {
   size_t size = dtype_size(dtype);
   for (const int64_t d : shape) size *= static_cast<size_t>(d);
   size = std::max<size_t>(size, 1);

@@ -35,7 +35,7 @@ class Tensor {
                      std::shared_ptr<const void> owner);
   // A shape whose elements all read as zero and take address space, but no memory. Throws
   // Error(kTrain) when there is none.
-  static Tensor placeholder(std::vector<int64_t> shape, DType dtype);
+  static Tensor zeros_without_memory(std::vector<int64_t> shape, DType dtype);
 
   // No data: stands for a matrix that is held in another form.
   static Tensor shape_only(std::vector<int64_t> shape, DType dtype) {

@@ -124,7 +124,8 @@ std::unique_ptr<Decoder> Decoder::shapes(const ModelConfig& config, DType dtype)
   decoder->dtype_ = dtype;
   for (const WeightSlot& slot : decoder->slots()) {
     slot.parameter->name = slot.name;
-    slot.parameter->value = Tensor::placeholder(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
+    slot.parameter->value =
+        Tensor::zeros_without_memory(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
   }
   return decoder;
 }
@@ -152,14 +153,6 @@ size_t Decoder::owned_bytes() {
   for (const Parameter* p : parameters()) {
     bytes += p->value.owned_bytes() + p->grad.owned_bytes() + p->master.owned_bytes();
     if (p->quantized != nullptr) bytes += p->quantized->size_bytes();
-  }
-  return bytes;
-}
-
-size_t Decoder::mapped_bytes() {
-  size_t bytes = 0;
-  for (const Parameter* p : parameters()) {
-    if (p->value.owned_bytes() == 0 && !p->value.empty()) bytes += p->value.size_bytes();
   }
   return bytes;
 }

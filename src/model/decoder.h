@@ -71,7 +71,6 @@ class Decoder {
   // Memory that this process allocated for weights, quantized ones included, without what is mapped
   // from files.
   size_t owned_bytes();
-  size_t mapped_bytes();
 
   // Writes config.json and model.safetensors (bf16) into `folder`; family llama only.
   void save(const fs::path& folder);

@@ -6,6 +6,7 @@
 
 #include "engine/few_tokens.h"
 #include "engine/random.h"
+#include "support/elementary.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -104,7 +105,9 @@ int32_t sample(std::span<const float> logits, const SamplingOptions& options, in
   double total = 0;
   for (const int32_t token : order) {
     const double logit = static_cast<double>(logits[static_cast<size_t>(token)]);
-    weights.push_back(std::exp((logit - top) / options.temperature));
+    // Below e^-700 a token is never drawn.
+    const double exponent = (logit - top) / options.temperature;
+    weights.push_back(exponent < -700 ? 0.0 : exact_exp(exponent));
     total += weights.back();
   }
   double kept = 0;

@@ -97,7 +97,6 @@ class TrainingLoop {
   LoopState state();
   // With the answers that were made so far.
   const GeneralRows& general() const { return rows_.general; }
-  size_t held_bytes() const { return exec_.held_bytes() + optimizer_.held_bytes(); }
 
  private:
   struct Chosen {

@@ -142,10 +142,6 @@ MemoryNeeds MemoryModel::needs(int64_t batch_tokens, Recompute recompute) {
   return n;
 }
 
-int64_t MemoryModel::activation_bytes_per_token(Recompute recompute) {
-  return state_->graph(recompute).arena_bytes_per_token();
-}
-
 MemoryPlan plan_memory(const MemoryInput& input) {
   MemoryModel model(input);
   const int64_t least = std::max<int64_t>(kTokenBlock, input.longest_row);

@@ -57,7 +57,6 @@ class MemoryModel {
 
   // Needs with batches of up to so many tokens.
   MemoryNeeds needs(int64_t batch_tokens, Recompute recompute);
-  int64_t activation_bytes_per_token(Recompute recompute);
 
  private:
   struct State;

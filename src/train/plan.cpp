@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "support/elementary.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -84,7 +85,7 @@ double TrainingPlan::rate_at(int64_t step) const {
   const double span = std::max(1.0, static_cast<double>(steps) - warm);
   const double progress = (s - warm) / span;
   if (schedule == LrScheduler::kLinear) return learning_rate * (1.0 - progress);
-  return learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+  return learning_rate * 0.5 * (1.0 + exact_cos(std::numbers::pi * progress));
 }
 
 int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model) {
