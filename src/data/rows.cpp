@@ -55,6 +55,7 @@ DocumentRows rows_of(const Document& document) {
 }
 
 bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
+  if (row.origin == RowOrigin::kReplay) return false;
   std::string key = std::to_string(seed);
   key.push_back('\0');
   key += row.section_id;

@@ -13,8 +13,12 @@ namespace dlm {
 
 enum class RowKind { kText, kChat };
 
+// Where a row came from. Rows of the replay corpus are never held out for validation.
+enum class RowOrigin { kDocument, kSource, kReplay };
+
 struct DocumentRow {
   RowKind kind = RowKind::kText;
+  RowOrigin origin = RowOrigin::kDocument;
   std::string text;      // prose, trimmed
   std::string question;  // chat
   std::string answer;
