@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/cpu/amx_gemm.h"
 #include "engine/cpu/isa.h"
 #include "engine/cpu/kernels.h"
 #include "support/error.h"
@@ -44,10 +45,6 @@ dnnl::memory::data_type data_type(DType dtype) {
   return dtype == DType::kBF16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
-// With AMX the order in which a bf16 product sums depends on the tile's height from here on; longer
-// sums are cut into equal pieces, so that a line's bits depend on the line only.
-constexpr int64_t kAmxInner = 1024;
-
 // One compiled product with its memory handles; owned by one thread.
 struct Product {
   dnnl::matmul primitive;
@@ -65,7 +62,6 @@ struct ThreadProducts {
   std::unordered_map<GemmShape, std::unique_ptr<Product>, ShapeHash> products;
   std::shared_ptr<std::byte> scratch;
   size_t scratch_bytes = 0;
-  std::vector<float> sums;
 
   Product& get(const GemmShape& s) {
     auto& slot = products[s];
@@ -105,30 +101,6 @@ struct ThreadProducts {
     return product;
   }
 
-  // The same product as a sum of products over parts of K, each in f32.
-  void run_in_pieces(const GemmShape& s, const void* a, const void* b, void* c) {
-    const int64_t pieces = (s.k + kAmxInner - 1) / kAmxInner;
-    const int64_t length = ((s.k + pieces - 1) / pieces + 31) / 32 * 32;
-    const bool to_f32 = s.output == DType::kF32;
-    if (!to_f32 && static_cast<size_t>(s.m * s.n) > sums.size()) {
-      sums.resize(static_cast<size_t>(s.m * s.n));
-    }
-    GemmShape piece = s;
-    piece.output = DType::kF32;
-    if (!to_f32) piece.ldc = s.n;
-    for (int64_t k = 0; k < s.k; k += length) {
-      piece.k = std::min(length, s.k - k);
-      run(piece, static_cast<const BF16*>(a) + k * (s.trans_a ? s.lda : 1),
-          static_cast<const BF16*>(b) + k * (s.trans_b ? 1 : s.ldb), to_f32 ? c : sums.data());
-      piece.accumulate = true;
-    }
-    if (to_f32) return;
-    for (int64_t m = 0; m < s.m; ++m) {
-      kernels(IsaTier::kAmx)
-          .bf16.from_f32(sums.data() + m * s.n, s.n, static_cast<BF16*>(c) + m * s.ldc);
-    }
-  }
-
   void run(const GemmShape& s, const void* a, const void* b, void* c) {
     Product& p = get(s);
     if (p.scratch_bytes > scratch_bytes) {
@@ -156,13 +128,22 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
                   static_cast<float*>(c), memory.data());
     return;
   }
+  if (isa_tier() == IsaTier::kAmx && shape.input == DType::kBF16) {
+    AmxProduct product;
+    product.shape = shape;
+    product.a = static_cast<const BF16*>(a);
+    product.b = static_cast<const BF16*>(b);
+    product.c = c;
+    if (shape.accumulate) {
+      product.addend = static_cast<const float*>(c);
+      product.ld_addend = shape.ldc;
+    }
+    amx_product(product);
+    return;
+  }
   thread_local ThreadProducts products;
   try {
-    if (isa_tier() == IsaTier::kAmx && shape.input == DType::kBF16 && shape.k > kAmxInner) {
-      products.run_in_pieces(shape, a, b, c);
-    } else {
-      products.run(shape, a, b, c);
-    }
+    products.run(shape, a, b, c);
   } catch (const dnnl::error& e) {
     throw Error(ErrorKind::kInternal,
                 "oneDNN refuses a product of " + std::to_string(shape.m) + " x " +
