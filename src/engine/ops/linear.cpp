@@ -42,9 +42,8 @@ void LinearOp<T>::project_lora(Exec& exec) const {
         dropped_input(exec, *lora, first, count, dropped);
         x = dropped;
       }
-      exec.rows<T>().rank_project(x, count, in_, in_, lora->a.value.f32(), in_, lora->rank,
-                                  lora->scale,
-                                  exec.data<float>(lora_hidden_[i]) + first * lora->rank);
+      project(exec, x, count, in_, lora->a, *lora,
+              exec.data<float>(lora_hidden_[i]) + first * lora->rank);
     }
   });
 }
@@ -90,11 +89,13 @@ bool LinearOp<T>::has_lora() const {
 
 template <class T>
 void LinearOp<T>::forward_tiles(Exec& exec) const {
+  const bool amx = has_amx_products<T>(exec);
+  const Tiling tiling(amx, exec.tokens());
   std::vector<Tile> tasks;
-  for (int64_t first = 0; first < exec.padded_tokens(); first += kTileTokens) {
-    const int64_t count = std::min(kTileTokens, exec.padded_tokens() - first);
+  for (int64_t first = 0; first < exec.tokens(); first += tiling.tokens) {
+    const int64_t count = std::min(tiling.tokens, exec.tokens() - first);
     for (size_t i = 0; i < specs_.size(); ++i) {
-      const int64_t chunk = chunk_cols(out(i));
+      const int64_t chunk = tiling.chunk(out(i));
       for (int64_t col = 0; col < out(i); col += chunk) {
         tasks.push_back({i, first, count, col, std::min(chunk, out(i) - col)});
       }
@@ -103,34 +104,83 @@ void LinearOp<T>::forward_tiles(Exec& exec) const {
   const std::vector<const T*> weights = dense_weights(exec);
   exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
     const Tile& t = tasks[static_cast<size_t>(index)];
-    const LinearSpec& spec = specs_[t.spec];
-    const int64_t n = out(t.spec);
-    GemmShape shape;
-    shape.m = t.count;
-    shape.n = t.cols;
-    shape.k = in_;
-    shape.lda = in_;
-    shape.ldb = in_;
-    shape.trans_b = true;
-    shape.input = spec.weight->value.dtype();
-    const T* x = exec.data<T>(x_) + t.first * in_;
-    const T* w = weights[t.spec] + t.col * in_;
-    const bool plain = spec.lora == nullptr && spec.bias == nullptr && !residual_.valid();
-    if (plain) {
-      shape.ldc = n;
-      shape.output = shape.input;
-      gemm(shape, x, w, exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
-      return;
+    const T* weight = weights[t.spec] + t.col * in_;
+    float* memory = reinterpret_cast<float*>(exec.scratch(worker));
+    if constexpr (sizeof(T) == sizeof(BF16)) {
+      if (amx) {
+        forward_tile_amx(exec, t, weight, memory);
+        return;
+      }
     }
-    float* tile = reinterpret_cast<float*>(exec.scratch(worker));
-    shape.ldc = t.cols;
-    gemm(shape, x, w, tile);
-    const int64_t real = std::min(t.count, exec.tokens() - t.first);
-    add_lora_and_bias(exec, t.spec, t.first, real, t.col, t.cols, tile);
-    for (int64_t m = 0; m < real; ++m) {
-      store_line(exec, t.spec, t.first + m, t.col, t.cols, tile + m * t.cols);
-    }
+    forward_tile(exec, t, weight, memory);
   });
+}
+
+template <class T>
+void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const T* weight, float* memory) const {
+  const LinearSpec& spec = specs_[t.spec];
+  const int64_t n = out(t.spec);
+  GemmShape shape;
+  shape.m = padded(t.count);
+  shape.n = t.cols;
+  shape.k = in_;
+  shape.lda = in_;
+  shape.ldb = in_;
+  shape.trans_b = true;
+  shape.input = spec.weight->value.dtype();
+  const T* x = exec.data<T>(x_) + t.first * in_;
+  if (spec.lora == nullptr && spec.bias == nullptr && !residual_.valid()) {
+    shape.ldc = n;
+    shape.output = shape.input;
+    gemm(shape, x, weight, exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
+    return;
+  }
+  shape.ldc = t.cols;
+  gemm(shape, x, weight, memory);
+  add_lora(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
+  scale_and_add_bias(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
+  for (int64_t m = 0; m < t.count; ++m) {
+    store_line(exec, t.spec, t.first + m, t.col, t.cols, memory + m * t.cols);
+  }
+}
+
+template <class T>
+void LinearOp<T>::forward_tile_amx(Exec& exec, const Tile& t, const BF16* weight,
+                                   float* memory) const {
+  const LinearSpec& spec = specs_[t.spec];
+  const int64_t n = out(t.spec);
+  AmxProduct p;
+  p.shape.m = t.count;
+  p.shape.n = t.cols;
+  p.shape.k = p.shape.lda = p.shape.ldb = in_;
+  p.shape.trans_b = true;
+  p.a = exec.data<BF16>(x_) + t.first * in_;
+  p.b = weight;
+  p.low_rank = low_rank_term(exec, t.spec, t.first, t.col);
+  const bool is_scaled = spec.lora != nullptr && spec.lora->dora != nullptr;
+  if (!is_scaled && spec.bias == nullptr && !residual_.valid()) {
+    p.shape.ldc = n;
+    p.shape.output = DType::kBF16;
+    p.c = exec.data<BF16>(outputs_[t.spec]) + t.first * n + t.col;
+    amx_product(p);
+    return;
+  }
+  p.shape.ldc = t.cols;
+  p.c = memory;
+  amx_product(p);
+  scale_and_add_bias(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
+  for (int64_t m = 0; m < t.count; ++m) {
+    store_line(exec, t.spec, t.first + m, t.col, t.cols, memory + m * t.cols);
+  }
+}
+
+// lora_hidden B^T of tokens from `first`, columns from `col`; nothing without LoRA.
+template <class T>
+LowRankTerm LinearOp<T>::low_rank_term(Exec& exec, size_t i, int64_t first, int64_t col) const {
+  const Lora* lora = specs_[i].lora;
+  if (lora == nullptr) return {};
+  return {exec.data<float>(lora_hidden_[i]) + first * lora->rank, lora->rank,
+          lora->bt.value.f32() + col, out(i), lora->rank};
 }
 
 // A few tokens: every weight row is read once and multiplied by all of them.
@@ -150,21 +200,25 @@ void LinearOp<T>::forward_few(Exec& exec) const {
     x.multiply(exec.kernels(), *specs_[t.spec].weight, t.col, t.cols, product, t.cols);
     for (int64_t m = 0; m < tokens; ++m) {
       float* line = product + m * t.cols;
-      add_lora_and_bias(exec, t.spec, m, 1, t.col, t.cols, line);
+      add_lora(exec, t.spec, m, 1, t.col, t.cols, line);
+      scale_and_add_bias(exec, t.spec, m, 1, t.col, t.cols, line);
       store_line(exec, t.spec, m, t.col, t.cols, line);
     }
   });
 }
 
 template <class T>
-void LinearOp<T>::add_lora_and_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
-                                    int64_t cols, float* tile) const {
+void LinearOp<T>::add_lora(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
+                           int64_t cols, float* tile) const {
+  const LowRankTerm term = low_rank_term(exec, i, first, col);
+  if (term.rank == 0) return;
+  exec.kernels().rank_expand(tile, count, cols, cols, term.u, term.v, term.ldv, term.rank);
+}
+
+template <class T>
+void LinearOp<T>::scale_and_add_bias(Exec& exec, size_t i, int64_t first, int64_t count,
+                                     int64_t col, int64_t cols, float* tile) const {
   const LinearSpec& spec = specs_[i];
-  if (spec.lora != nullptr && count > 0) {
-    exec.kernels().rank_expand(tile, count, cols, cols,
-                               exec.data<float>(lora_hidden_[i]) + first * spec.lora->rank,
-                               spec.lora->bt.value.f32() + col, out(i), spec.lora->rank);
-  }
   if (spec.lora != nullptr && spec.lora->dora) {
     for (int64_t m = 0; m < count; ++m) {
       float* line = tile + m * cols;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/cpu/amx_gemm.h"
 #include "engine/exec.h"
 #include "engine/few_tokens.h"
 #include "engine/ops.h"
@@ -12,12 +13,20 @@
 
 namespace dlm::linear {
 
-// 128 tokens a tile amortise oneDNN's packing of the weights (98% of its best rate); 1,024 columns
-// keep the f32 tile at 512 KiB, inside a 1-2 MiB L2.
+// 128 tokens a tile amortise the packing of the weights (98% of oneDNN's best rate), more help AMX;
+// 1,024 columns keep the f32 tile at 512 KiB, inside a 1-2 MiB L2.
 inline constexpr int64_t kTileTokens = 128;
 inline constexpr int64_t kTileCols = 1024;
+inline constexpr int64_t kAmxTileTokens = 256;
+inline constexpr int64_t kAmxTileCols = 512;
+static_assert(kAmxTileTokens * kAmxTileCols <= kTileTokens * kTileCols);
 inline constexpr int64_t kFewRows = 64;
 inline constexpr int64_t kDropBlock = 64;
+
+// Lines that a product of `count` tokens has: values end with a whole block of tokens.
+inline int64_t padded(int64_t count) {
+  return (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+}
 
 // Tokens [first, first + count) by output columns [col, col + cols) of one layer of the group.
 struct Tile {
@@ -28,10 +37,25 @@ struct Tile {
   int64_t cols;
 };
 
-inline int64_t chunk_cols(int64_t cols) {
-  const int64_t chunks = (cols + kTileCols - 1) / kTileCols;
-  return ((cols + chunks - 1) / chunks + 31) / 32 * 32;
+// Whether products of T run on AMX tiles, which take the low-rank term with them.
+template <class T>
+bool has_amx_products(Exec& exec) {
+  return sizeof(T) == sizeof(BF16) && exec.device().tier() == IsaTier::kAmx;
 }
+
+// Tiles of a pass. No result depends on them.
+struct Tiling {
+  int64_t tokens;
+  int64_t cols;
+  Tiling(bool amx, int64_t num_tokens)
+      : tokens(amx && num_tokens >= 4 * kAmxTileTokens ? kAmxTileTokens : kTileTokens),
+        cols(amx ? kAmxTileCols : kTileCols) {}
+  // `all` columns in equal chunks.
+  int64_t chunk(int64_t all) const {
+    const int64_t chunks = (all + cols - 1) / cols;
+    return ((all + chunks - 1) / chunks + 31) / 32 * 32;
+  }
+};
 
 template <class T>
 class LinearOp : public Op {
@@ -140,14 +164,44 @@ class LinearOp : public Op {
     }
   }
 
+  // to += u^T x, [rank, cols] dense, for u [lines, rank] and x [lines, cols].
+  static void outer(Exec& exec, const T* x, int64_t lines, int64_t ld, int64_t cols, const float* u,
+                    int64_t rank, float* to) {
+    if constexpr (sizeof(T) == sizeof(BF16)) {
+      if (has_amx_products<T>(exec)) {
+        amx_rank_outer(x, lines, ld, cols, u, rank, to, cols);
+        return;
+      }
+    }
+    exec.rows<T>().rank_outer(x, lines, ld, cols, u, rank, to, cols);
+  }
+
   // lora_hidden = scale * dropout(x) A^T, [tokens, rank].
   void project_lora(Exec& exec) const;
   bool has_lora() const;
+  // to = scale * x factor^T, [lines, rank], for x [lines, cols] and a factor of [rank, cols].
+  static void project(Exec& exec, const T* x, int64_t lines, int64_t cols, const Parameter& factor,
+                      const Lora& lora, float* to) {
+    if constexpr (sizeof(T) == sizeof(BF16)) {
+      if (has_amx_products<T>(exec)) {
+        amx_rank_project(x, lines, cols, cols, factor.value.f32(), lora.rank, lora.scale, to);
+        return;
+      }
+    }
+    exec.rows<T>().rank_project(x, lines, cols, cols, factor.value.f32(), cols, lora.rank,
+                                lora.scale, to);
+  }
   void forward_tiles(Exec& exec) const;
+  void forward_tile(Exec& exec, const Tile& tile, const T* weight, float* memory) const;
+  void forward_tile_amx(Exec& exec, const Tile& tile, const BF16* weight, float* memory) const;
+  LowRankTerm low_rank_term(Exec& exec, size_t i, int64_t first, int64_t col) const;
   // A few tokens: every weight row is read once and multiplied by all of them.
   void forward_few(Exec& exec) const;
-  void add_lora_and_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
-                         int64_t cols, float* tile) const;
+  void add_lora(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col, int64_t cols,
+                float* tile) const;
+  // DoRA's scale of the outputs, then the bias.
+  void scale_and_add_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
+                          int64_t cols, float* tile) const;
   void store_line(Exec& exec, size_t i, int64_t token, int64_t col, int64_t cols,
                   float* line) const;
   // The residual stream's gradient in activation type, as the products want it.
@@ -159,6 +213,11 @@ class LinearOp : public Op {
   void backward_row_scale(Exec& exec, size_t i) const;
   // dx = sum over layers of dy W + mask(lora_grad A).
   void backward_input(Exec& exec) const;
+  void backward_input_tile(Exec& exec, const Tile& tile, const std::vector<const T*>& weights,
+                           float* memory) const;
+  void backward_input_tile_amx(Exec& exec, const Tile& tile, const std::vector<const T*>& weights,
+                               float* memory) const;
+  void add_lora_input_gradient(Exec& exec, size_t i, const Tile& tile, float* sums) const;
   // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
   // over rows in order, so that the split into batches never shows.
   void backward_lora(Exec& exec, size_t i) const;

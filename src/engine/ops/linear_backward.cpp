@@ -68,9 +68,8 @@ void LinearOp<T>::project_lora_gradient(Exec& exec) const {
     for (size_t i = 0; i < specs_.size(); ++i) {
       const Lora* lora = specs_[i].lora;
       if (lora == nullptr) continue;
-      exec.rows<T>().rank_project(output_gradient(exec, i) + first * out(i), count, out(i), out(i),
-                                  lora->bt.value.f32(), out(i), lora->rank, lora->scale,
-                                  exec.data<float>(lora_grad_[i]) + first * lora->rank);
+      project(exec, output_gradient(exec, i) + first * out(i), count, out(i), lora->bt, *lora,
+              exec.data<float>(lora_grad_[i]) + first * lora->rank);
     }
   });
 }
@@ -78,48 +77,106 @@ void LinearOp<T>::project_lora_gradient(Exec& exec) const {
 // dx = sum over layers of dy W + mask(lora_grad A).
 template <class T>
 void LinearOp<T>::backward_input(Exec& exec) const {
-  const int64_t chunk = chunk_cols(in_);
-  const int64_t num_chunks = (in_ + chunk - 1) / chunk;
+  const bool amx = has_amx_products<T>(exec);
+  const Tiling tiling(amx, exec.tokens());
+  const int64_t chunk = tiling.chunk(in_);
+  std::vector<Tile> tasks;
+  for (int64_t first = 0; first < exec.tokens(); first += tiling.tokens) {
+    const int64_t count = std::min(tiling.tokens, exec.tokens() - first);
+    for (int64_t col = 0; col < in_; col += chunk) {
+      tasks.push_back({0, first, count, col, std::min(chunk, in_ - col)});
+    }
+  }
   const std::vector<const T*> weights = dense_weights(exec);
-  const int64_t num_tiles = (exec.padded_tokens() + kTileTokens - 1) / kTileTokens;
-  exec.run(num_tiles * num_chunks, [&](int64_t task, int worker) {
-    const int64_t first = task / num_chunks * kTileTokens;
-    const int64_t col = task % num_chunks * chunk;
-    const int64_t cols = std::min(chunk, in_ - col);
-    const int64_t count = std::min(kTileTokens, exec.padded_tokens() - first);
-    const int64_t real = std::min(count, exec.tokens() - first);
-    float* tile = reinterpret_cast<float*>(exec.scratch(worker));
-    for (size_t i = 0; i < specs_.size(); ++i) {
-      GemmShape shape;
-      shape.m = count;
-      shape.n = cols;
-      shape.k = out(i);
-      shape.lda = out(i);
-      shape.ldb = in_;
-      shape.ldc = cols;
-      shape.accumulate = i > 0;
-      shape.input = specs_[i].weight->value.dtype();
-      gemm(shape, output_gradient(exec, i) + first * out(i), weights[i] + col, tile);
-    }
-    for (size_t i = 0; i < specs_.size(); ++i) {
-      const Lora* lora = specs_[i].lora;
-      if (lora == nullptr) continue;
-      const float* c = exec.data<float>(lora_grad_[i]) + first * lora->rank;
-      const float* a = lora->a.value.f32() + col;
-      if (!drops(exec, i)) {
-        exec.kernels().rank_expand(tile, real, cols, cols, c, a, in_, lora->rank);
-        continue;
-      }
-      for (int64_t m = 0; m < real; ++m) {
-        exec.kernels().rank_expand_dropout(tile + m * cols, cols, c + m * lora->rank, a, in_,
-                                           lora->rank, mask_key(exec, *lora, first + m), col,
-                                           lora->dropout);
+  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
+    const Tile& t = tasks[static_cast<size_t>(index)];
+    float* memory = reinterpret_cast<float*>(exec.scratch(worker));
+    if constexpr (sizeof(T) == sizeof(BF16)) {
+      if (amx) {
+        backward_input_tile_amx(exec, t, weights, memory);
+        return;
       }
     }
-    for (int64_t m = 0; m < real; ++m) {
-      exec.rows<T>().from_f32(tile + m * cols, cols, exec.grad<T>(x_) + (first + m) * in_ + col);
-    }
+    backward_input_tile(exec, t, weights, memory);
   });
+}
+
+template <class T>
+void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
+                                      const std::vector<const T*>& weights, float* memory) const {
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    GemmShape shape;
+    shape.m = padded(t.count);
+    shape.n = t.cols;
+    shape.k = out(i);
+    shape.lda = out(i);
+    shape.ldb = in_;
+    shape.ldc = t.cols;
+    shape.accumulate = i > 0;
+    shape.input = specs_[i].weight->value.dtype();
+    gemm(shape, output_gradient(exec, i) + t.first * out(i), weights[i] + t.col, memory);
+  }
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (specs_[i].lora != nullptr) add_lora_input_gradient(exec, i, t, memory);
+  }
+  for (int64_t m = 0; m < t.count; ++m) {
+    exec.rows<T>().from_f32(memory + m * t.cols, t.cols,
+                            exec.grad<T>(x_) + (t.first + m) * in_ + t.col);
+  }
+}
+
+// The low-rank terms go with the products, but for those under a mask.
+template <class T>
+void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
+                                          const std::vector<const T*>& weights,
+                                          float* memory) const {
+  bool any_mask = false;
+  for (size_t i = 0; i < specs_.size(); ++i) any_mask |= drops(exec, i);
+  BF16* to = exec.grad<BF16>(x_) + t.first * in_ + t.col;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    const Lora* lora = specs_[i].lora;
+    AmxProduct p;
+    p.shape.m = t.count;
+    p.shape.n = t.cols;
+    p.shape.k = p.shape.lda = out(i);
+    p.shape.ldb = in_;
+    p.a = reinterpret_cast<const BF16*>(output_gradient(exec, i)) + t.first * out(i);
+    p.b = reinterpret_cast<const BF16*>(weights[i]) + t.col;
+    if (lora != nullptr && !drops(exec, i)) {
+      p.low_rank = {exec.data<float>(lora_grad_[i]) + t.first * lora->rank, lora->rank,
+                    lora->a.value.f32() + t.col, in_, lora->rank};
+    }
+    p.addend = i > 0 ? memory : nullptr;
+    p.ld_addend = t.cols;
+    const bool ends_here = i + 1 == specs_.size() && !any_mask;
+    p.shape.output = ends_here ? DType::kBF16 : DType::kF32;
+    p.shape.ldc = ends_here ? in_ : t.cols;
+    p.c = ends_here ? static_cast<void*>(to) : memory;
+    amx_product(p);
+  }
+  if (!any_mask) return;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (drops(exec, i)) add_lora_input_gradient(exec, i, t, memory);
+  }
+  for (int64_t m = 0; m < t.count; ++m) {
+    exec.rows<BF16>().from_f32(memory + m * t.cols, t.cols, to + m * in_);
+  }
+}
+
+template <class T>
+void LinearOp<T>::add_lora_input_gradient(Exec& exec, size_t i, const Tile& t, float* sums) const {
+  const Lora& lora = *specs_[i].lora;
+  const float* c = exec.data<float>(lora_grad_[i]) + t.first * lora.rank;
+  const float* a = lora.a.value.f32() + t.col;
+  if (!drops(exec, i)) {
+    exec.kernels().rank_expand(sums, t.count, t.cols, t.cols, c, a, in_, lora.rank);
+    return;
+  }
+  for (int64_t m = 0; m < t.count; ++m) {
+    exec.kernels().rank_expand_dropout(sums + m * t.cols, t.cols, c + m * lora.rank, a, in_,
+                                       lora.rank, mask_key(exec, lora, t.first + m), t.col,
+                                       lora.dropout);
+  }
 }
 
 // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
@@ -156,8 +213,7 @@ void LinearOp<T>::backward_lora(Exec& exec, size_t i) const {
       }
       float* partial = reinterpret_cast<float*>(exec.scratch(worker));
       std::memset(partial, 0, static_cast<size_t>(lora.rank * cols) * sizeof(float));
-      exec.rows<T>().rank_outer(lines, count, ld, cols, c + row.begin * lora.rank, lora.rank,
-                                partial, cols);
+      outer(exec, lines, count, ld, cols, c + row.begin * lora.rank, lora.rank, partial);
       for (int64_t j = 0; j < lora.rank; ++j) {
         exec.kernels().add(partial + j * cols, cols, grad + j * dim + col);
       }
