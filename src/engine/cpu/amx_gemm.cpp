@@ -244,6 +244,39 @@ void pack_columns_of_v(const LowRankTerm& term, int64_t col, int64_t count, cons
   }
 }
 
+// Asks for the lines of a later panel of B, a share with each block of lines of C, so that they are
+// near when they are packed.
+class PanelPrefetch {
+ public:
+  PanelPrefetch(const GemmShape& s, const BF16* b, int64_t depth)
+      : b_(b),
+        ld_(s.ldb),
+        num_lines_(s.trans_b ? kPanel : depth),
+        lines_of_64_bytes_(s.trans_b ? (depth + kDepth - 1) / kDepth : 1),
+        per_block_((num_lines_ * lines_of_64_bytes_ * 2 * kLines + s.m - 1) / s.m) {}
+  void start(int64_t offset) {
+    from_ = b_ + offset;
+    at_ = 0;
+  }
+  void next() {
+    const int64_t end = std::min(at_ + per_block_, num_lines_ * lines_of_64_bytes_);
+    for (; at_ < end; ++at_) {
+      _mm_prefetch(
+          reinterpret_cast<const char*>(from_ + at_ % num_lines_ * ld_ + at_ / num_lines_ * kDepth),
+          _MM_HINT_T1);
+    }
+  }
+
+ private:
+  const BF16* b_;
+  int64_t ld_;
+  int64_t num_lines_;
+  int64_t lines_of_64_bytes_;
+  int64_t per_block_;
+  const BF16* from_ = nullptr;
+  int64_t at_ = 0;
+};
+
 // Where sums start from and where they go: f32 in both, or bf16 at the end.
 struct Ends {
   const float* from = nullptr;
@@ -394,6 +427,7 @@ void amx_product(const AmxProduct& p) {
     const int64_t depth = std::min(inner, s.k - k);
     const Lines lines = lines_of_a(s, p.a + k * (s.trans_a ? s.lda : 1), depth, order, memory_of_a);
     Sums sums(s.m, s.n, ends);
+    PanelPrefetch later(s, p.b + k * (s.trans_b ? 1 : s.ldb), depth);
     for (int64_t col = 0; col < s.n; col += kPanel) {
       for (int64_t step = 0; step < lines.num_steps; ++step) {
         const int64_t at = k + step * kDepth;
@@ -410,7 +444,10 @@ void amx_product(const AmxProduct& p) {
       if (adds_low_rank) {
         pack_columns_of_v(p.low_rank, col, s.n - col, order, memory_of_v, panel_of_v);
       }
+      const bool has_later = col + 2 * kPanel <= s.n;
+      if (has_later) later.start((col + kPanel) * (s.trans_b ? s.ldb : 1));
       for (int64_t line = 0; line < s.m; line += 2 * kLines) {
+        if (has_later) later.next();
         sums.start(line, col);
         sums.add(lines, panel, line, col);
         if (adds_low_rank) sums.add(u, panel_of_v, line, col);

@@ -32,7 +32,7 @@ void LinearOp<T>::forward(Exec& exec) const {
 template <class T>
 void LinearOp<T>::project_lora(Exec& exec) const {
   if (!has_lora()) return;
-  exec.for_token_blocks([&](int64_t first, int64_t count, int worker) {
+  for_projections(exec, [&](int64_t first, int64_t count, int worker) {
     for (size_t i = 0; i < specs_.size(); ++i) {
       const Lora* lora = specs_[i].lora;
       if (lora == nullptr) continue;

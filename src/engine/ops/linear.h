@@ -179,6 +179,18 @@ class LinearOp : public Op {
   // lora_hidden = scale * dropout(x) A^T, [tokens, rank].
   void project_lora(Exec& exec) const;
   bool has_lora() const;
+  // Calls body(first, count, worker) for blocks of tokens: of 256 where factors are packed for each
+  // block and there are enough, unless dropped lines have to fit into the scratch memory.
+  template <class Body>
+  void for_projections(Exec& exec, const Body& body) const {
+    bool any_mask = false;
+    for (size_t i = 0; i < specs_.size(); ++i) any_mask |= drops(exec, i);
+    const bool large = !any_mask && has_amx_products<T>(exec) && exec.tokens() >= 1024;
+    const int64_t block = large ? 256 : kDropBlock;
+    exec.run((exec.tokens() + block - 1) / block, [&](int64_t task, int worker) {
+      body(task * block, std::min(block, exec.tokens() - task * block), worker);
+    });
+  }
   // to = scale * x factor^T, [lines, rank], for x [lines, cols] and a factor of [rank, cols].
   static void project(Exec& exec, const T* x, int64_t lines, int64_t cols, const Parameter& factor,
                       const Lora& lora, float* to) {

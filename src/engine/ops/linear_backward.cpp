@@ -64,7 +64,7 @@ void LinearOp<T>::backward_row_scale(Exec& exec, size_t i) const {
 template <class T>
 void LinearOp<T>::project_lora_gradient(Exec& exec) const {
   if (!has_lora()) return;
-  exec.for_token_blocks([&](int64_t first, int64_t count, int) {
+  for_projections(exec, [&](int64_t first, int64_t count, int) {
     for (size_t i = 0; i < specs_.size(); ++i) {
       const Lora* lora = specs_[i].lora;
       if (lora == nullptr) continue;
