@@ -10,5 +10,6 @@ set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/cpu/kernels_avx2.cpp 
   COMPILE_OPTIONS "${kernel_flags};-mavx2;-mfma;-mf16c")
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/cpu/kernels_avx512.cpp PROPERTIES
   COMPILE_OPTIONS "${kernel_flags};-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
-set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/cpu/amx_gemm.cpp PROPERTIES
-  COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized;-Wno-uninitialized;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mamx-tile;-mamx-bf16;-mprefer-vector-width=512")
+set_source_files_properties(
+  ${CMAKE_SOURCE_DIR}/src/engine/cpu/amx_gemm.cpp ${CMAKE_SOURCE_DIR}/src/engine/cpu/amx_low_rank.cpp PROPERTIES
+  COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized;-Wno-uninitialized;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mamx-tile;-mamx-bf16;-mprefer-vector-width=512")

@@ -4,18 +4,18 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
+
+#include "engine/cpu/amx_pack.h"
 
 namespace dlm {
 
 namespace {
 
-constexpr int64_t kLines = 16;              // lines of a tile
-constexpr int64_t kPairs = 16;              // pairs of k in a line of 64 bytes
-constexpr int64_t kDepth = 32;              // k of one tile
-constexpr int64_t kPanel = 32;              // columns of B that are packed together: two tiles
-constexpr int64_t kInner = 1024;            // k that is packed at a time: a panel of 64 KiB
-constexpr int64_t kTile = kLines * kDepth;  // numbers of a tile of A or B
+using namespace amx;
+
+constexpr int64_t kInner = 1024;            // k that is packed at a time
+constexpr int64_t kWholePack = 640 * 1024;  // numbers of B that are packed at once, 1.25 MiB
+constexpr int64_t kFarApart = 16384;        // numbers between lines that are packed for it
 
 // Eight tiles of 16 lines of 64 bytes: 0 to 3 sum C, 4 and 5 hold A, 6 and 7 hold B.
 struct alignas(64) TileConfig {
@@ -26,147 +26,8 @@ struct alignas(64) TileConfig {
   uint8_t lines[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// A 16 x 16 matrix of 32-bit units, transposed.
-void transpose(__m512i x[16]) {
-  __m512i y[16];
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
-    x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
-    x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
-    x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    y[i] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88);
-    y[i + 4] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xdd);
-    y[i + 8] = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0x88);
-    y[i + 12] = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 4; ++i) {
-    x[i] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0x88);
-    x[i + 4] = _mm512_shuffle_i32x4(y[i + 4], y[i + 12], 0x88);
-    x[i + 8] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0xdd);
-    x[i + 12] = _mm512_shuffle_i32x4(y[i + 4], y[i + 12], 0xdd);
-  }
-}
-
-// The first `count` numbers of a line of up to 32, zeros after them.
-__m512i load_line(const BF16* from, int64_t count) {
-  if (count >= 32) return _mm512_loadu_si512(from);
-  if (count <= 0) return _mm512_setzero_si512();
-  return _mm512_maskz_loadu_epi16((1U << count) - 1, from);
-}
-
-// Lines r0 and r1 of 32 numbers as pairs (r0[i], r1[i]): of the lower and of the upper 16.
-struct PairOrder {
-  __m512i lower;
-  __m512i upper;
-  PairOrder() {
-    alignas(64) uint16_t order[2][32];
-    for (uint16_t i = 0; i < 16; ++i) {
-      order[0][2 * i] = i;
-      order[0][2 * i + 1] = static_cast<uint16_t>(i + 32);
-      order[1][2 * i] = static_cast<uint16_t>(i + 16);
-      order[1][2 * i + 1] = static_cast<uint16_t>(i + 48);
-    }
-    lower = _mm512_load_si512(order[0]);
-    upper = _mm512_load_si512(order[1]);
-  }
-};
-
-// 16 lines of x[count, depth] (dense in k), for a tile of A.
-void pack_lines(const BF16* x, int64_t ld, int64_t count, int64_t depth, BF16* to) {
-  for (int64_t i = 0; i < kLines; ++i) {
-    _mm512_store_si512(to + i * kDepth,
-                       i < count ? load_line(x + i * ld, depth) : _mm512_setzero_si512());
-  }
-}
-
-// The same from x stored [depth, count].
-void pack_lines_transposed(const BF16* x, int64_t ld, int64_t count, int64_t depth,
-                           const PairOrder& order, BF16* to) {
-  __m512i pairs[kPairs];
-  for (int64_t p = 0; p < kPairs; ++p) {
-    const __m512i even = load_line(x + 2 * p * ld, 2 * p < depth ? std::min(count, kLines) : 0);
-    const __m512i odd =
-        load_line(x + (2 * p + 1) * ld, 2 * p + 1 < depth ? std::min(count, kLines) : 0);
-    pairs[p] = _mm512_permutex2var_epi16(even, order.lower, odd);
-  }
-  transpose(pairs);
-  for (int64_t i = 0; i < kLines; ++i) _mm512_store_si512(to + i * kDepth, pairs[i]);
-}
-
-// Columns [0, count) of B stored [n, k], k in [0, depth), as the two tiles of a panel's step.
-void pack_columns_transposed(const BF16* b, int64_t ld, int64_t count, int64_t depth, BF16* to) {
-  for (int64_t half = 0; half < kPanel; half += kLines) {
-    __m512i lines[kLines];
-    for (int64_t i = 0; i < kLines; ++i) {
-      lines[i] = half + i < count ? load_line(b + (half + i) * ld, depth) : _mm512_setzero_si512();
-    }
-    transpose(lines);
-    for (int64_t p = 0; p < kPairs; ++p) {
-      _mm512_store_si512(to + half * kDepth + p * kDepth, lines[p]);
-    }
-  }
-}
-
-// The same from B stored [k, n].
-void pack_columns(const BF16* b, int64_t ld, int64_t count, int64_t depth, const PairOrder& order,
-                  BF16* to) {
-  for (int64_t p = 0; p < kPairs; ++p) {
-    const __m512i even = load_line(b + 2 * p * ld, 2 * p < depth ? count : 0);
-    const __m512i odd = load_line(b + (2 * p + 1) * ld, 2 * p + 1 < depth ? count : 0);
-    _mm512_store_si512(to + p * kDepth, _mm512_permutex2var_epi16(even, order.lower, odd));
-    _mm512_store_si512(to + kTile + p * kDepth, _mm512_permutex2var_epi16(even, order.upper, odd));
-  }
-}
-
-// Rounds to the nearest, ties to even; what is not a number stays so.
-__m256i narrow(__m512 x) {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_srli_epi32(
-      _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff)), 16);
-  const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-  const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, is_nan, quiet));
-}
-
-// The same, of 16 numbers at a time, with what rounding left.
-void split(const float* x, int64_t count, BF16* rounded, BF16* rest) {
-  for (int64_t i = 0; i < count; i += kLines) {
-    const auto mask = static_cast<__mmask16>((1U << std::min(kLines, count - i)) - 1);
-    const __m512 exact = _mm512_maskz_loadu_ps(mask, x + i);
-    const __m256i high = narrow(exact);
-    const __m512 wide = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
-    _mm256_mask_storeu_epi16(rounded + i, mask, high);
-    _mm256_mask_storeu_epi16(rest + i, mask, narrow(_mm512_sub_ps(exact, wide)));
-  }
-}
-
-// Memory that a thread keeps for its products.
-template <class T>
-class Memory {
- public:
-  T* take(int64_t count) {
-    const auto needed = static_cast<size_t>(count) * sizeof(T);
-    if (needed > size_) {
-      bytes_ = allocate_aligned(needed);
-      size_ = needed;
-    }
-    return reinterpret_cast<T*>(bytes_.get());
-  }
-
- private:
-  std::shared_ptr<std::byte> bytes_;
-  size_t size_ = 0;
-};
-
 // Lines of A that are multiplied: where they lie, or packed when they must be transposed or filled
-// up with zeros.
+// up with zeros, or lie so far apart that each is on a page of its own.
 struct Lines {
   const BF16* data = nullptr;
   int64_t line_bytes = 0;
@@ -186,7 +47,8 @@ int64_t steps_of(int64_t depth) {
 Lines lines_of_a(const GemmShape& s, const BF16* a, int64_t depth, const PairOrder& order,
                  Memory<BF16>& memory) {
   const int64_t steps = steps_of(depth);
-  if (!s.trans_a && s.m % kLines == 0 && depth % kDepth == 0) {
+  const bool fits = s.m % kLines == 0 && depth % kDepth == 0;
+  if (!s.trans_a && fits && s.lda < kFarApart) {
     return {a, s.lda * static_cast<int64_t>(sizeof(BF16)), kLines * s.lda, kDepth, steps};
   }
   const int64_t blocks = (s.m + kLines - 1) / kLines;
@@ -286,6 +148,13 @@ struct Ends {
   int64_t ld_to = 0;
 };
 
+// Asks for a tile of A some steps before it is multiplied.
+constexpr int64_t kAhead = 4;
+void prefetch_lines(const BF16* tile, int64_t line_bytes) {
+  const auto* line = reinterpret_cast<const char*>(tile);
+  for (int64_t i = 0; i < kLines; ++i) _mm_prefetch(line + i * line_bytes, _MM_HINT_T0);
+}
+
 // Sums of two by two tiles of C, or of fewer at its edges.
 class Sums {
  public:
@@ -320,6 +189,8 @@ class Sums {
     const BF16* a1 = a0 + a.block;
     if (two_lines && two_cols) {
       for (int64_t k = 0; k < a.num_steps; ++k) {
+        prefetch_lines(a0 + (k + kAhead) * a.step, a.line_bytes);
+        prefetch_lines(a1 + (k + kAhead) * a.step, a.line_bytes);
         _tile_loadd(6, panel + k * 2 * kTile, 64);
         _tile_loadd(4, a0 + k * a.step, a.line_bytes);
         _tile_dpbf16ps(0, 4, 6);
@@ -382,9 +253,9 @@ class Sums {
         std::memcpy(ends_.wide + to, from, static_cast<size_t>(count) * sizeof(float));
         continue;
       }
-      const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(narrow(_mm512_load_ps(from))),
-                                              narrow(_mm512_load_ps(from + kLines)), 1);
-      _mm512_mask_storeu_epi16(ends_.narrow + to, mask, both);
+      const __m512bh both =
+          _mm512_cvtne2ps_pbh(_mm512_load_ps(from + kLines), _mm512_load_ps(from));
+      _mm512_mask_storeu_epi16(ends_.narrow + to, mask, reinterpret_cast<__m512i>(both));
     }
   }
 
@@ -393,6 +264,25 @@ class Sums {
   Ends ends_;
   alignas(64) float block_[2 * kLines * kPanel];
 };
+
+// Columns [first, first + cols) of B, k in [k, k + depth), panel after panel.
+void pack(const AmxProduct& p, int64_t k, int64_t first, int64_t cols, int64_t depth,
+          const PairOrder& order, BF16* panel) {
+  const GemmShape& s = p.shape;
+  const int64_t steps = steps_of(depth);
+  for (int64_t step = 0; step < steps; ++step) {
+    const int64_t at = k + step * kDepth;
+    const int64_t rest = depth - step * kDepth;
+    for (int64_t col = first; col < first + cols; col += kPanel) {
+      BF16* to = panel + ((col - first) / kPanel * steps + step) * 2 * kTile;
+      if (s.trans_b) {
+        pack_columns_transposed(p.b + col * s.ldb + at, s.ldb, s.n - col, rest, to);
+      } else {
+        pack_columns(p.b + at * s.ldb + col, s.ldb, s.n - col, rest, order, to);
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -405,11 +295,15 @@ void amx_product(const AmxProduct& p) {
   thread_local Memory<BF16> memory_of_panel;
   thread_local Memory<float> memory_of_sums;
   const GemmShape& s = p.shape;
-  const int64_t passes = std::max<int64_t>(1, (s.k + kInner - 1) / kInner);
+  // B stored [k, n] is packed whole, line by line, where it can be: long sums take smaller passes.
+  const int64_t reach = s.trans_b || s.k <= kInner ? kInner : kInner / 2;
+  const int64_t passes = std::max<int64_t>(1, (s.k + reach - 1) / reach);
   const int64_t inner = std::max<int64_t>(1, steps_of((s.k + passes - 1) / passes)) * kDepth;
   Lines u;
   if (p.low_rank.rank > 0) u = lines_of_u(p.low_rank, s.m, memory_of_u);
-  BF16* panel = memory_of_panel.take((inner / kDepth + u.num_steps) * 2 * kTile);
+  const bool whole = !s.trans_b && inner * s.n <= kWholePack;
+  const int64_t panels = whole ? (s.n + kPanel - 1) / kPanel : 1;
+  BF16* all = memory_of_panel.take((panels * inner / kDepth + u.num_steps) * 2 * kTile);
   _tile_loadconfig(&config);
   Ends ends;
   ends.from = p.addend;
@@ -428,23 +322,16 @@ void amx_product(const AmxProduct& p) {
     const Lines lines = lines_of_a(s, p.a + k * (s.trans_a ? s.lda : 1), depth, order, memory_of_a);
     Sums sums(s.m, s.n, ends);
     PanelPrefetch later(s, p.b + k * (s.trans_b ? 1 : s.ldb), depth);
+    if (whole) pack(p, k, 0, s.n, depth, order, all);
     for (int64_t col = 0; col < s.n; col += kPanel) {
-      for (int64_t step = 0; step < lines.num_steps; ++step) {
-        const int64_t at = k + step * kDepth;
-        const int64_t rest = depth - step * kDepth;
-        BF16* to = panel + step * 2 * kTile;
-        if (s.trans_b) {
-          pack_columns_transposed(p.b + col * s.ldb + at, s.ldb, s.n - col, rest, to);
-        } else {
-          pack_columns(p.b + at * s.ldb + col, s.ldb, s.n - col, rest, order, to);
-        }
-      }
-      BF16* panel_of_v = panel + lines.num_steps * 2 * kTile;
+      BF16* panel = all + (whole ? col / kPanel * lines.num_steps * 2 * kTile : 0);
+      if (!whole) pack(p, k, col, kPanel, depth, order, panel);
+      BF16* panel_of_v = all + panels * lines.num_steps * 2 * kTile;
       const bool adds_low_rank = last && u.num_steps > 0;
       if (adds_low_rank) {
         pack_columns_of_v(p.low_rank, col, s.n - col, order, memory_of_v, panel_of_v);
       }
-      const bool has_later = col + 2 * kPanel <= s.n;
+      const bool has_later = !whole && col + 2 * kPanel <= s.n;
       if (has_later) later.start((col + kPanel) * (s.trans_b ? s.ldb : 1));
       for (int64_t line = 0; line < s.m; line += 2 * kLines) {
         if (has_later) later.next();
@@ -458,58 +345,6 @@ void amx_product(const AmxProduct& p) {
     ends.ld_from = ends.ld_to;
   }
   _tile_release();
-}
-
-void amx_rank_project(const BF16* x, int64_t lines, int64_t ldx, int64_t cols, const float* v,
-                      int64_t rank, float scale, float* to) {
-  thread_local Memory<BF16> memory_of_v;
-  thread_local Memory<float> memory_of_sums;
-  BF16* halves = memory_of_v.take(2 * rank * cols);
-  for (int64_t r = 0; r < rank; ++r) {
-    split(v + r * cols, cols, halves + r * cols, halves + (rank + r) * cols);
-  }
-  AmxProduct p;
-  p.shape.m = lines;
-  p.shape.n = p.shape.ldc = 2 * rank;
-  p.shape.k = p.shape.ldb = cols;
-  p.shape.lda = ldx;
-  p.shape.trans_b = true;
-  p.a = x;
-  p.b = halves;
-  float* sums = memory_of_sums.take(lines * 2 * rank);
-  p.c = sums;
-  amx_product(p);
-  for (int64_t i = 0; i < lines; ++i) {
-    for (int64_t r = 0; r < rank; ++r) {
-      to[i * rank + r] = scale * (sums[i * 2 * rank + r] + sums[(i * 2 + 1) * rank + r]);
-    }
-  }
-}
-
-void amx_rank_outer(const BF16* x, int64_t lines, int64_t ldx, int64_t cols, const float* u,
-                    int64_t rank, float* to, int64_t ld_to) {
-  thread_local Memory<BF16> memory_of_u;
-  thread_local Memory<float> memory_of_sums;
-  BF16* halves = memory_of_u.take(lines * 2 * rank);
-  for (int64_t i = 0; i < lines; ++i) {
-    split(u + i * rank, rank, halves + i * 2 * rank, halves + (i * 2 + 1) * rank);
-  }
-  AmxProduct p;
-  p.shape.m = p.shape.lda = 2 * rank;
-  p.shape.n = p.shape.ldc = cols;
-  p.shape.k = lines;
-  p.shape.ldb = ldx;
-  p.shape.trans_a = true;
-  p.a = halves;
-  p.b = x;
-  float* sums = memory_of_sums.take(2 * rank * cols);
-  p.c = sums;
-  amx_product(p);
-  for (int64_t r = 0; r < rank; ++r) {
-    for (int64_t k = 0; k < cols; ++k) {
-      to[r * ld_to + k] += sums[r * cols + k] + sums[(rank + r) * cols + k];
-    }
-  }
 }
 
 }  // namespace dlm
