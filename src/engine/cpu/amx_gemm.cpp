@@ -72,15 +72,16 @@ Lines lines_of_a(const GemmShape& s, const BF16* a, int64_t depth, const PairOrd
 Lines lines_of_u(const LowRankTerm& term, int64_t m, Memory<BF16>& memory) {
   const int64_t steps = steps_of(4 * term.rank);
   const int64_t blocks = (m + kLines - 1) / kLines;
-  BF16* packed = memory.take(blocks * steps * kTile + 2 * term.rank);
-  BF16* rounded = packed + blocks * steps * kTile;
-  BF16* rest = rounded + term.rank;
-  std::memset(static_cast<void*>(packed), 0, static_cast<size_t>(blocks * steps * kTile) * 2);
+  BF16* packed = memory.take((blocks * kLines + 1) * steps * kDepth);
+  BF16* line = packed + blocks * steps * kTile;
+  std::memset(static_cast<void*>(packed), 0,
+              static_cast<size_t>((blocks * kLines + 1) * steps * kDepth) * sizeof(BF16));
   for (int64_t i = 0; i < m; ++i) {
-    split(term.u + i * term.ldu, term.rank, rounded, rest);
-    for (int64_t j = 0; j < 4 * term.rank; ++j) {
-      packed[(i / kLines * steps + j / kDepth) * kTile + i % kLines * kDepth + j % kDepth] =
-          (j / term.rank % 2 == 0 ? rounded : rest)[j % term.rank];
+    split(term.u + i * term.ldu, term.rank, line, line + term.rank);
+    std::copy_n(line, 2 * term.rank, line + 2 * term.rank);
+    BF16* to = packed + i / kLines * steps * kTile + i % kLines * kDepth;
+    for (int64_t step = 0; step < steps; ++step) {
+      std::copy_n(line + step * kDepth, kDepth, to + step * kTile);
     }
   }
   return packed_lines(packed, steps);

@@ -1,7 +1,8 @@
-// Matrix products, one single-threaded call per tile: through oneDNN from AVX-512 on, by our own
-// kernel in f32 below it, where oneDNN's bits change with the number of lines. So the bits of a
-// line of C depend on that line of A, on B and K only: not on thread count, place or the other
-// lines (products of a single line excepted, which the engine does not make).
+// Matrix products, one single-threaded call per tile: with AMX tiles by our own kernel, through
+// oneDNN on AVX-512, by our own kernel in f32 below it, where oneDNN's bits change with the number
+// of lines. So the bits of a line of C depend on that line of A, on B and K only: not on thread
+// count, place or the other lines (products of a single line excepted, which the engine does not
+// make).
 #pragma once
 
 #include <cstdint>
