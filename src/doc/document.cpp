@@ -12,7 +12,6 @@
 namespace dlm {
 namespace {
 
-constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
 constexpr const char* kInitHint = "'dlm init FILE.dlm' writes a document to start from";
 
 // Line and column (in bytes) of an offset; LF, CRLF and CR end lines.

@@ -14,8 +14,6 @@ namespace dlm {
 
 namespace {
 
-constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
-
 // Of the files that turn text into tokens.
 std::string tokenizer_digest(const fs::path& folder) {
   Sha256 hash;
