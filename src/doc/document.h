@@ -31,6 +31,9 @@ inline constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
 // Reads the file (at most kMaxDocumentBytes). Throws Error(kIo) and what parse_document throws.
 Document load_document(const fs::path& path);
 
+// The id alone, of a document that may be broken in other places. Throws what parse_document throws.
+std::string read_document_id(std::string_view bytes, const std::string& path);
+
 // The stages, for tools that stop in between.
 
 // Valid UTF-8 with LF line ends and without BOM.

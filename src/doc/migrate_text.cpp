@@ -205,7 +205,7 @@ bool says(const std::string& bytes, const Document& wanted, bool all_keys) {
   try {
     read = parse_document(bytes, wanted.path.string());
   } catch (const Error&) {
-    return false;
+    return false;  // an edit that cannot be read says nothing
   }
   const Frontmatter& a = read.frontmatter;
   Frontmatter b = wanted.frontmatter;
