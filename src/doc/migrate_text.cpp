@@ -20,17 +20,14 @@ struct Line {
   std::string end;
 };
 
-std::vector<Line> lines_of(std::string_view bytes) {
-  std::vector<Line> lines;
-  for (size_t start = 0; start < bytes.size();) {
-    const size_t stop = std::min(bytes.find_first_of("\r\n", start), bytes.size());
-    size_t next = std::min(stop + 1, bytes.size());
-    if (bytes.substr(stop, 2) == "\r\n") next = stop + 2;
-    lines.push_back({std::string(bytes.substr(start, stop - start)),
-                     std::string(bytes.substr(stop, next - stop))});
-    start = next;
-  }
-  return lines;
+// The line at `start`, which moves behind its end.
+Line take_line(std::string_view bytes, size_t& start) {
+  const size_t stop = std::min(bytes.find_first_of("\r\n", start), bytes.size());
+  const size_t next = bytes.substr(stop, 2) == "\r\n" ? stop + 2 : std::min(stop + 1, bytes.size());
+  Line line{std::string(bytes.substr(start, stop - start)),
+            std::string(bytes.substr(stop, next - stop))};
+  start = next;
+  return line;
 }
 
 std::string joined(const std::vector<Line>& lines) {
@@ -59,9 +56,8 @@ class FrontmatterEditor {
   FrontmatterEditor(std::vector<Line> lines, const YamlNode& root)
       : lines_(std::move(lines)), root_(root) {}
 
-  // Each returns false where it does not know how.
-  bool stamp_version();
-  bool move_dpo();
+  // False where it does not know how.
+  bool migrate(int from);
   std::vector<Line> take() { return std::move(lines_); }
 
  private:
@@ -73,6 +69,8 @@ class FrontmatterEditor {
   // Returns its byte offset in the line.
   std::optional<size_t> find_at(const YamlNode& node, std::string_view word);
   const YamlNode::Entry* entry(const YamlNode& mapping, std::string_view key) const;
+  bool stamp_version();
+  bool move_dpo();
 
   std::vector<Line> lines_;
   const YamlNode& root_;
@@ -97,6 +95,18 @@ std::optional<size_t> FrontmatterEditor::find_at(const YamlNode& node, std::stri
   if (at < text.size() && (text[at] == '"' || text[at] == '\'')) ++at;
   if (std::string_view(text).substr(std::min(at, text.size())).starts_with(word)) return at;
   return std::nullopt;
+}
+
+// From the bottom up, because an edit moves what stands below it.
+bool FrontmatterEditor::migrate(int from) {
+  if (from > 1) return stamp_version();
+  const YamlNode::Entry* training = entry(root_, "training");
+  const YamlNode::Entry* version = entry(root_, "dlm_version");
+  if (!version) version = entry(root_, "dlm_id");
+  if (training && version && version->key->line > training->key->line) {
+    return stamp_version() && move_dpo();
+  }
+  return move_dpo() && stamp_version();
 }
 
 bool FrontmatterEditor::stamp_version() {
@@ -229,27 +239,28 @@ MigratedText migrate_text(std::string_view bytes, const std::string& path) {
   if (out.from == kCurrentSchemaVersion) return out;
   out.is_applied = true;
 
-  const std::vector<Line> lines = lines_of(bytes);
-  size_t closer = 1;  // parse_document has found it
-  while (lines[closer].text != "---") ++closer;
-  const std::vector<Line> opening(lines.begin(), lines.begin() + 1);
-  const std::vector<Line> inner(lines.begin() + 1,
-                                lines.begin() + static_cast<std::ptrdiff_t>(closer));
-  const std::vector<Line> rest(lines.begin() + static_cast<std::ptrdiff_t>(closer), lines.end());
+  size_t at = 0;
+  const Line opening = take_line(bytes, at);
+  std::vector<Line> inner;
+  size_t closer = at;  // there is one: parse_document has found it
+  for (Line line = take_line(bytes, at); line.text != "---"; line = take_line(bytes, at)) {
+    inner.push_back(std::move(line));
+    closer = at;
+  }
+  const std::string rest(bytes.substr(closer));
 
   WarningSink ignored(path);
   const std::string text = decode_document(bytes, ignored);
   const YamlTree tree = parse_yaml(split_document(text, path).yaml, 2, ignored);
-  // The block first: adding a version line moves what stands below it.
-  FrontmatterEditor editor(inner, tree.root());
-  if ((out.from > 1 || editor.move_dpo()) && editor.stamp_version()) {
-    out.bytes = joined(opening) + joined(editor.take()) + joined(rest);
+  FrontmatterEditor editor(std::move(inner), tree.root());
+  if (editor.migrate(out.from)) {
+    out.bytes = opening.text + opening.end + joined(editor.take()) + rest;
     if (says(out.bytes, document, true)) return out;
   }
   out.kept_comments = false;
   std::string anew = serialize_frontmatter(document.frontmatter);
   anew.resize(anew.size() - 4);  // the closing line stands in `rest`
-  out.bytes = anew + joined(rest);
+  out.bytes = anew + rest;
   if (says(out.bytes, document, false)) return out;
   throw Error(ErrorKind::kInternal, "the migrated text does not read back as the document",
               "this is a defect in dlm; the file was left as it is", Place{path, 0, 0});

@@ -62,7 +62,8 @@ std::vector<double> losses_of(const fs::path& log) {
   std::istringstream in(read_file(log));
   for (std::string line; std::getline(in, line);) {
     const Json entry = parse_json(line);
-    if (entry.find("loss") && entry.find("step")) losses.push_back(entry.at("loss").as_double());
+    const Json* loss = entry.find("loss");
+    if (loss && loss->is_number()) losses.push_back(loss->as_double());
   }
   return losses;
 }
@@ -79,12 +80,12 @@ TEST_P(TrainsAndAnswers, OnTheBundledBase) {
     ASSERT_EQ(run({"init", path, "--template", GetParam(), "--base", "dlm-nano"}).exit_code, 0);
     question = find_template(GetParam()).meta.sample_prompts.front();
   }
-  const ProgramResult trained = run({"train", path, "--max-steps", "8", "--json"});
+  const ProgramResult trained = run({"train", path, "--max-steps", "5", "--json"});
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   const Json result = parse_json(trained.out);
   const std::vector<double> losses = losses_of(result.at("log_path").as_string());
-  ASSERT_EQ(losses.size(), 8u);
-  EXPECT_LT(losses.back(), 0.9 * losses.front());
+  ASSERT_EQ(losses.size(), 5u);
+  EXPECT_LT(losses.back(), 0.96 * losses.front());
   const ProgramResult answered = run({"prompt", path, "--max-tokens", "16", "--", question});
   EXPECT_EQ(answered.exit_code, 0) << answered.err;
   EXPECT_FALSE(answered.out.empty());

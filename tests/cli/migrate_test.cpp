@@ -69,7 +69,8 @@ TEST_F(MigrateCommand, RefusesDocumentsWithMistakes) {
       "versions up to 15\nhint: a newer dlm wrote this document: update dlm, or check the "
       "number\n");
   expect_refused({"migrate", (folder_ / "no.dlm").string()}, 1,
-                 "migrate: HERE/no.dlm: cannot read the file: No such file or directory\n");
+                 "migrate: HERE/no.dlm: cannot read the file: No such file or directory\nhint: "
+                 "check the path\n");
 }
 
 }  // namespace

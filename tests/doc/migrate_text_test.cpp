@@ -103,6 +103,16 @@ TEST(MigrateText, TurnsTheOldBlockIntoPreferenceInPlace) {
   EXPECT_EQ(section_ids(migrated(text)), section_ids(text));
 }
 
+TEST(MigrateText, EditsKeysInAnyOrder) {
+  const std::string old_block = "training:\n  dpo:\n    beta: 0.2\n";
+  const std::string new_block =
+      "training:\n  preference:\n    method: dpo\n    hyperparams:\n      beta: 0.2\n";
+  EXPECT_EQ(migrated("---\n" + old_block + "base_model: tiny\ndlm_version: 1\n" + kId + kBody),
+            "---\n" + new_block + "base_model: tiny\ndlm_version: 15\n" + kId + kBody);
+  EXPECT_EQ(migrated("---\n" + old_block + "base_model: tiny\n" + kId + kBody),
+            "---\n" + new_block + "base_model: tiny\n" + kId + "dlm_version: 15\n" + kBody);
+}
+
 TEST(MigrateText, DropsUnknownKeysOfTheOldBlockWithAWarning) {
   const std::string text = "---\n" + kId +
                            "base_model: tiny\ntraining:\n  dpo:\n    # once\n    gamma: 1\n"
