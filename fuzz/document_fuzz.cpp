@@ -1,11 +1,12 @@
 // Any bytes either make a document or a dlm::Error. What parses must survive writing and reading:
-// equal sections, equal frontmatter.
+// equal sections, equal frontmatter; and migrating, which reads its own result back.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "doc/document.h"
 #include "doc/grammar.h"
+#include "doc/migrate_text.h"
 #include "doc/routing.h"
 #include "doc/serialize.h"
 
@@ -37,12 +38,24 @@ void check_round_trip(const dlm::Document& document) {
   dlm::check(dlm::serialize_document(b, again.sections) == text, "second writing differs");
 }
 
+void check_migration(std::string_view bytes, const dlm::Document& document) {
+  const dlm::MigratedText once = dlm::migrate_text(bytes, "");
+  const dlm::Document migrated = dlm::parse_document(once.bytes, "");
+  dlm::check(!dlm::migrate_text(once.bytes, "").is_applied, "there is more to migrate");
+  dlm::check(document.sections.size() == migrated.sections.size(), "migrating changed sections");
+  for (size_t i = 0; i < migrated.sections.size(); ++i) {
+    dlm::check(section_id(document.sections[i]) == section_id(migrated.sections[i]),
+               "migrating changed an id");
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   dlm::Document document;
   try {
-    document = dlm::parse_document({reinterpret_cast<const char*>(data), size}, "");
+    document = dlm::parse_document(bytes, "");
     parse_sections(document);
     dlm::check_routing(document);
   } catch (const dlm::Error& error) {
@@ -51,5 +64,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   check_round_trip(document);
+  check_migration(bytes, document);
   return 0;
 }

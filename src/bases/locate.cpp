@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "bases/media_base.h"
 #include "bases/registry.h"
 #include "formats/safetensors.h"
 #include "model/config.h"
@@ -75,6 +76,11 @@ fs::path locate_path(std::string_view text) {
 }
 
 [[noreturn]] void fail_unknown(std::string_view key) {
+  if (const MediaBase* media = find_media_base(key)) {
+    fail("base " + in_quotes(key) + " is " + base_of(media->modality) +
+             ", and this version runs bases of text only",
+         "the document stays as it is; choose a text base to train what it says in words");
+  }
   const std::vector<std::string> keys = base_keys();
   std::string hint;
   if (const auto near = nearest_word(lower_ascii(key), keys)) {

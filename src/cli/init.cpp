@@ -1,17 +1,24 @@
-// dlm init: writes a fresh document and creates its store.
+// dlm init: writes a fresh document, empty or from the gallery, and creates its store.
+
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 #include <memory>
 
+#include "bases/license.h"
+#include "bases/media_base.h"
 #include "bases/registry.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "doc/document.h"
+#include "doc/gallery.h"
 #include "doc/scaffold.h"
 #include "store/manifest.h"
 #include "store/store_layout.h"
 #include "store/store_lock.h"
 #include "support/clock.h"
+#include "support/text.h"
 #include "support/ulid.h"
 
 namespace dlm {
@@ -20,60 +27,133 @@ namespace {
 
 struct InitOptions {
   std::string path;
-  std::string base = "dlm-nano";
+  std::optional<std::string> base;
+  std::optional<std::string> template_name;
+  bool accepts_license = false;
   bool force = false;
+  bool multimodal = false;
+  bool audio = false;
 };
+
+ScaffoldKind scaffold_kind(const InitOptions& options) {
+  if (options.multimodal) return ScaffoldKind::kImage;
+  return options.audio ? ScaffoldKind::kAudio : ScaffoldKind::kText;
+}
+
+std::string chosen_base(const InitOptions& options, const GalleryTemplate* from) {
+  if (options.base) return *options.base;
+  if (from) return from->meta.recommended_base;
+  if (options.multimodal) return "paligemma-3b-mix-224";
+  return options.audio ? "qwen2-audio-7b-instruct" : "dlm-nano";
+}
+
+// A base whose kind is known must be of the kind that the document needs.
+void check_modality(const InitOptions& options, const std::string& base) {
+  const MediaBase* media = find_media_base(base);
+  if (!media && !find_base(base)) return;
+  const std::string is = media ? base_of(media->modality) : "a text base";
+  std::string needed = "a text base";
+  if (options.multimodal) needed = base_of(Modality::kVisionLanguage);
+  if (options.audio) needed = base_of(Modality::kAudioLanguage);
+  if (is == needed) return;
+  throw Error(ErrorKind::kUsage, "base " + base + " is " + is + "; this document needs " + needed,
+              !options.multimodal && !options.audio
+                  ? "--multimodal and --audio write documents for bases that see or hear"
+                  : "leave --base out for one that does");
+}
+
+// The revision of a base that is on this machine, "" for one that is not: that is told at once, but
+// is no reason to refuse a document. A misspelt key is.
+std::string look_up(std::string& base) {
+  try {
+    const Base found = open_base(base, base_search());
+    base = found.key;
+    return found.revision;
+  } catch (const Error& e) {
+    if (!find_base(base) && !find_media_base(base) && !base.starts_with("hf:")) throw;
+    warn(e.message());
+    return {};
+  }
+}
+
+// None for a base without conditions. Throws Error(kLicense) where they are not accepted.
+std::optional<LicenseAcceptance> accept_license(const InitOptions& options,
+                                                const std::string& base) {
+  const auto license = gated_license(base);
+  if (!license) return std::nullopt;
+  LicenseAcceptance acceptance{format_utc(system_clock().unix_seconds()), std::string(license->url),
+                               std::string(license->spdx), "cli_flag"};
+  if (options.accepts_license) return acceptance;
+  if (::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO)) {
+    say("base " + base + " is given under the licence at " + acceptance.license_url);
+    say("Accept and continue? [y/N]");
+    std::string answer;
+    std::getline(std::cin, answer);
+    answer = lower_ascii(trim(answer));
+    acceptance.via = "interactive";
+    if (answer == "y" || answer == "yes") return acceptance;
+  }
+  throw Error(ErrorKind::kLicense, "the licence of base " + base + " is not accepted",
+              "read " + acceptance.license_url + ", then say --i-accept-license");
+}
+
+// The id of the document that is overwritten, or a new one where it has none.
+std::string id_to_keep(const fs::path& path) {
+  const std::string bytes = read_file(path, kMaxDocumentBytes);
+  try {
+    return read_document_id(bytes, path.string());
+  } catch (const Error&) {
+    return new_ulid(system_clock(), os_random);
+  }
+}
+
+// The store, with a manifest; one that exists goes on.
+void provision(const StoreLayout& store, const StoreLock& lock, Manifest fresh) {
+  store.ensure();
+  if (!store.is_initialized()) {
+    write_manifest(store, fresh, lock);
+  } else if (fresh.license_acceptance) {
+    Manifest manifest = read_manifest(store);
+    manifest.license_acceptance = fresh.license_acceptance;
+    write_manifest(store, manifest, lock);
+  }
+}
 
 int run_init(const InitOptions& options, const GlobalOptions& globals) {
   const fs::path path = options.path;
-  std::error_code ignored;
-  if (fs::exists(path, ignored) && !options.force) {
+  const bool exists = path_exists(path);
+  if (exists && !options.force) {
     throw Error(ErrorKind::kIo, "the file exists already",
                 "choose another name, or overwrite it with --force", {path.string(), 0, 0});
   }
-  // Looked up now, so that a misspelled base is told at once; what is not on this machine yet is no
-  // reason to refuse a document.
-  std::string revision;
-  std::string key = options.base;
-  try {
-    const Base base = open_base(options.base, base_search());
-    revision = base.revision;
-    key = base.key;
-  } catch (const Error& e) {
-    if (find_base(options.base) == nullptr && !options.base.starts_with("hf:")) throw;
-    warn(e.message());
-  }
+  const GalleryTemplate* from =
+      options.template_name ? &find_template(*options.template_name) : nullptr;
+  std::string base = chosen_base(options, from);
+  check_modality(options, base);
+  const std::string revision = look_up(base);
+
+  Manifest manifest;
+  manifest.license_acceptance = accept_license(options, base);
   const Clock& clock = system_clock();
-  std::string id;
-  if (options.force && fs::exists(path, ignored)) {
-    // The store of the overwritten document goes on under its id.
-    try {
-      id = load_document(path).frontmatter.dlm_id;
-    } catch (const Error&) {
-      id.clear();
-    }
-  }
-  if (id.empty()) id = new_ulid(clock, os_random);
+  // The store of an overwritten document goes on under its id.
+  const std::string id = exists ? id_to_keep(path) : new_ulid(clock, os_random);
   if (path.has_parent_path()) make_folders(path.parent_path());
   // Before the document, so that a store in use leaves the old one as it is.
   const StoreLayout store(home_folder(globals), id);
   const StoreLock lock = StoreLock::acquire(store, clock);
-  write_file_atomic(path, scaffold_document(id, key));
-  store.ensure();
-  if (!store.is_initialized()) {
-    Manifest manifest;
-    manifest.dlm_id = id;
-    manifest.created_at = format_utc(clock.unix_seconds());
-    manifest.updated_at = manifest.created_at;
-    manifest.base_model = key;
-    if (!revision.empty()) manifest.base_model_revision = revision;
-    manifest.source_path = fs::absolute(path).lexically_normal().string();
-    write_manifest(store, manifest, lock);
-  }
-  if (!globals.quiet) {
-    say("init: wrote " + path.string());
-    say("next: edit it, then run `dlm train " + path.string() + "`");
-  }
+  write_file_atomic(path, from ? instantiate_template(*from, id, base)
+                               : scaffold_document(id, base, scaffold_kind(options)));
+  manifest.dlm_id = id;
+  manifest.created_at = format_utc(clock.unix_seconds());
+  manifest.updated_at = manifest.created_at;
+  manifest.base_model = base;
+  if (!revision.empty()) manifest.base_model_revision = revision;
+  manifest.source_path = fs::absolute(path).lexically_normal().string();
+  provision(store, lock, std::move(manifest));
+  if (globals.quiet) return 0;
+  say("init: wrote " + path.string());
+  if (from) say("template: " + from->meta.name + ", " + from->meta.title + " (" + base + ")");
+  say("next: edit it, then run `dlm train " + path.string() + "`");
   return 0;
 }
 
@@ -85,10 +165,24 @@ Action add_init(CLI::App& app, const GlobalOptions& globals) {
   command->add_option("path", options->path, "The document to write")
       ->required()
       ->type_name("PATH");
-  command->add_option("--base", options->base, "Base model: a key, or the folder of one")
-      ->capture_default_str()
+  command
+      ->add_option("--base", options->base,
+                   "Base model: a key, or the folder of one (default: dlm-nano, or that of the "
+                   "template)")
       ->type_name("KEY");
+  auto* from = command
+                   ->add_option("--template", options->template_name,
+                                "Start from a template (`dlm templates list`)")
+                   ->type_name("NAME");
+  command->add_flag("--i-accept-license", options->accepts_license,
+                    "Accept the licence of a base that asks for it");
   command->add_flag("--force", options->force, "Overwrite an existing file; its store is kept");
+  auto* image = command->add_flag("--multimodal", options->multimodal,
+                                  "Write a document with an image, for a base that sees");
+  auto* audio = command->add_flag("--audio", options->audio,
+                                  "Write a document with a recording, for a base that hears");
+  image->excludes(audio)->excludes(from);
+  audio->excludes(from);
   return [options, &globals] { return run_init(*options, globals); };
 }
 

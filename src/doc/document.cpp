@@ -8,11 +8,11 @@
 #include "doc/python_text.h"
 #include "support/hash.h"
 #include "support/text.h"
+#include "support/ulid.h"
 
 namespace dlm {
 namespace {
 
-constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
 constexpr const char* kInitHint = "'dlm init FILE.dlm' writes a document to start from";
 
 // Line and column (in bytes) of an offset; LF, CRLF and CR end lines.
@@ -95,6 +95,15 @@ Document parse_document(std::string_view bytes, std::string path) {
 
 Document load_document(const fs::path& path) {
   return parse_document(read_file(path, kMaxDocumentBytes), path.string());
+}
+
+std::string read_document_id(std::string_view bytes, const std::string& path) {
+  WarningSink ignored(path);
+  const std::string text = decode_document(bytes, ignored);
+  const YamlTree tree = parse_yaml(split_document(text, path).yaml, 2, ignored);
+  const YamlNode* id = tree.root().find("dlm_id");
+  if (id && is_ulid(id->text)) return id->text;
+  throw Error(ErrorKind::kParse, "there is no valid dlm_id", kInitHint, Place{path, 0, 0});
 }
 
 }  // namespace dlm

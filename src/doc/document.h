@@ -26,8 +26,13 @@ struct Document {
 // `path` (empty: "<text>").
 Document parse_document(std::string_view bytes, std::string path);
 
-// Reads the file (64 MiB at most). Throws Error(kIo) and what parse_document throws.
+inline constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
+
+// Reads the file (at most kMaxDocumentBytes). Throws Error(kIo) and what parse_document throws.
 Document load_document(const fs::path& path);
+
+// The id alone, of a document that may be broken in other places. Throws what parse_document throws.
+std::string read_document_id(std::string_view bytes, const std::string& path);
 
 // The stages, for tools that stop in between.
 

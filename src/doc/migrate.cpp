@@ -2,12 +2,18 @@
 // training.preference with a method; the others added optional keys or fences.
 #include "doc/migrate.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "doc/python_text.h"
 
 namespace dlm {
 namespace {
+
+// In the order of the new block.
+constexpr const char* kDpoKeys[] = {"enabled",    "beta",      "learning_rate",
+                                    "num_epochs", "loss_type", "reference"};
 
 YamlNode& new_like(YamlTree& tree, const YamlNode& place, YamlKind kind) {
   YamlNode& node = tree.add();
@@ -48,28 +54,21 @@ const YamlNode& preference_from_dpo(YamlTree& tree, const YamlNode& dpo, Warning
   YamlNode& hyperparams = new_like(tree, dpo, YamlKind::kMapping);
   preference.entries.push_back({&new_text(tree, dpo, "method"), &new_text(tree, dpo, "dpo")});
   const YamlNode& hyperparams_key = new_text(tree, dpo, "hyperparams");
-  for (const char* name :
-       {"enabled", "beta", "learning_rate", "num_epochs", "loss_type", "reference"}) {
+  for (const char* name : kDpoKeys) {
     for (const YamlNode::Entry& entry : dpo.entries) {
       if (!entry.key->is_string() || entry.key->text != name) continue;
       const std::string& key = entry.key->text;
-      const bool is_hyperparam = key == "beta" || key == "learning_rate" || key == "num_epochs";
       YamlNode::Entry moved = entry;
       if (key == "reference" && entry.value->is_string() &&
           entry.value->text == "pre_dpo_adapter") {
         moved.value = &new_text(tree, *entry.value, "pre_adapter");
       }
-      (is_hyperparam ? hyperparams : preference).entries.push_back(moved);
+      (is_dpo_hyperparameter(key) ? hyperparams : preference).entries.push_back(moved);
     }
   }
   if (!hyperparams.entries.empty()) preference.entries.push_back({&hyperparams_key, &hyperparams});
   for (const YamlNode::Entry& entry : dpo.entries) {
-    bool known = false;
-    for (const char* name :
-         {"enabled", "beta", "learning_rate", "num_epochs", "loss_type", "reference"}) {
-      known = known || (entry.key->is_string() && entry.key->text == name);
-    }
-    if (!known) {
+    if (!entry.key->is_string() || !is_dpo_key(entry.key->text)) {
       warnings.add("training.dpo." + entry.key->text + " is no known key and is left out",
                    entry.key->line, entry.key->column);
     }
@@ -96,6 +95,14 @@ void migrate_1_to_2(YamlTree& tree, WarningSink& warnings) {
 }
 
 }  // namespace
+
+bool is_dpo_key(std::string_view key) {
+  return std::find(std::begin(kDpoKeys), std::end(kDpoKeys), key) != std::end(kDpoKeys);
+}
+
+bool is_dpo_hyperparameter(std::string_view key) {
+  return key == "beta" || key == "learning_rate" || key == "num_epochs";
+}
 
 int migrate_frontmatter(YamlTree& tree, WarningSink& warnings) {
   const YamlNode* node = tree.root().find("dlm_version");

@@ -155,17 +155,26 @@ void write_adapters(FieldWriter& out, const std::vector<NamedAdapter>& adapters)
   out.close();
 }
 
-void write_sources(FieldWriter& out, const std::vector<SourceDirective>& sources) {
+// `is_written` tells of a path below "training.sources" whether its default must be written too.
+template <typename IsWritten>
+void write_sources(FieldWriter& out, const std::vector<SourceDirective>& sources,
+                   const IsWritten& is_written) {
   if (sources.empty()) {
     out.line("sources: []");
     return;
   }
   const SourceDirective d;
   out.line("sources:");
-  for (const SourceDirective& source : sources) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const SourceDirective& source = sources[i];
+    const std::string at = std::to_string(i) + ".";
     out.line("  - path: " + yaml_string(source.path));
-    if (source.include != d.include) out.line("    include: " + yaml_flow_list(source.include));
-    if (source.exclude != d.exclude) out.line("    exclude: " + yaml_flow_list(source.exclude));
+    if (source.include != d.include || is_written(at + "include")) {
+      out.line("    include: " + yaml_flow_list(source.include));
+    }
+    if (source.exclude != d.exclude || is_written(at + "exclude")) {
+      out.line("    exclude: " + yaml_flow_list(source.exclude));
+    }
     if (source.max_bytes_per_file) {
       out.line("    max_bytes_per_file: " + text_of(*source.max_bytes_per_file));
     }
@@ -173,7 +182,7 @@ void write_sources(FieldWriter& out, const std::vector<SourceDirective>& sources
   }
 }
 
-void write_training(FieldWriter& out, const Frontmatter& frontmatter) {
+void write_training(FieldWriter& out, const Frontmatter& frontmatter, bool keep_written) {
   const TrainingConfig& t = frontmatter.training;
   const TrainingConfig d;
   out.open("training");
@@ -192,7 +201,11 @@ void write_training(FieldWriter& out, const Frontmatter& frontmatter) {
   write_preference(out, frontmatter);
   write_small_blocks(out, t);
   if (t.adapters) write_adapters(out, *t.adapters);
-  if (t.sources) write_sources(out, *t.sources);
+  if (t.sources) {
+    write_sources(out, *t.sources, [&](const std::string& key) {
+      return keep_written && frontmatter.was_written("training.sources." + key);
+    });
+  }
   out.word("sources_policy", kSourcesPolicyWords, t.sources_policy, d.sources_policy);
   out.close();
 }
@@ -244,7 +257,7 @@ std::string serialize_frontmatter(const Frontmatter& frontmatter, const Serializ
   out.line("dlm_id: " + yaml_string(frontmatter.dlm_id));
   out.line("dlm_version: " + text_of(int64_t{kCurrentSchemaVersion}));
   out.line("base_model: " + yaml_string(frontmatter.base_model));
-  write_training(out, frontmatter);
+  write_training(out, frontmatter, options.keep_written);
   out.open("export");
   const ExportConfig& e = frontmatter.export_config;
   out.word("default_quant", kQuantNameWords, e.default_quant, ExportConfig{}.default_quant);

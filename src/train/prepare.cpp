@@ -14,8 +14,6 @@ namespace dlm {
 
 namespace {
 
-constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
-
 // Of the files that turn text into tokens.
 std::string tokenizer_digest(const fs::path& folder) {
   Sha256 hash;
@@ -26,6 +24,18 @@ std::string tokenizer_digest(const fs::path& folder) {
     }
   }
   return hash.hex();
+}
+
+// Images and recordings would be left out in silence by a base of text.
+void refuse_media(const Document& document, const std::string& base_key) {
+  for (const Section& section : document.sections) {
+    if (!section.is_media()) continue;
+    throw Error(ErrorKind::kTrain,
+                std::string("base ") + base_key + " reads text only, and this is an " +
+                    section_type_word(section.type) + " section",
+                "remove the section, or write what it shows as prose",
+                Place{document.path.string(), section.start_line, 1});
+  }
 }
 
 // Sizes of the weight files together.
@@ -57,6 +67,7 @@ Prepared prepare(std::string document_bytes, const std::string& shown_path,
   p.base_stamp = weights_stamp(locate_base(key, bases));
   p.base = open_base(key, bases);
   p.model_config = load_model_config(p.base.folder);
+  refuse_media(p.document, p.base.key);
   p.rows = rows_of(p.document);
   p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
   check_vocabulary(*p.format, p.model_config, p.base.folder);

@@ -97,6 +97,15 @@ TEST_F(LocateBase, SuggestsTheNearestKey) {
   EXPECT_EQ(error_of("SmolLM2-135M").hint(), "did you mean \"smollm2-135m\"?");
 }
 
+TEST_F(LocateBase, RefusesBasesThatSeeOrHearByTheirKind) {
+  const Error e = error_of("paligemma-3b-mix-224");
+  EXPECT_EQ(e.kind(), ErrorKind::kBase);
+  EXPECT_EQ(
+      e.message(),
+      "base \"paligemma-3b-mix-224\" is a vision-language base, and this version runs bases of "
+      "text only");
+}
+
 TEST_F(LocateBase, ListsTheKeysWhenNoneIsNear) {
   const std::string hint = error_of("gpt-17-colossal").hint();
   EXPECT_TRUE(hint.starts_with("known bases: dlm-nano, qwen2.5-0.5b, ")) << hint;

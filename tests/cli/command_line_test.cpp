@@ -79,7 +79,7 @@ TEST_F(CommandLine, AnUnknownCommandIsNamedAndANearOneSuggested) {
                  "dlm: there is no command \"trian\"\nhint: did you mean \"train\"?\n");
   expect_refused({"frobnicate"}, 2,
                  "dlm: there is no command \"frobnicate\"\nhint: the commands are doctor, init, "
-                 "prompt, reproduce, show, train; see dlm --help\n");
+                 "migrate, prompt, reproduce, show, templates, train; see dlm --help\n");
 }
 
 TEST_F(CommandLine, OptionsMayStandAnywhere) {

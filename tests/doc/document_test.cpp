@@ -166,5 +166,13 @@ TEST(Routing, KnowsTheImplicitDefaultAdapter) {
   EXPECT_EQ(sections_of_adapter(document, "default"), (std::vector<size_t>{0}));
 }
 
+TEST(DocumentId, IsFoundInADocumentThatIsBrokenElsewhere) {
+  EXPECT_EQ(read_document_id("---\ndlm_id: 01HZ4X7TGZM3J1A2B3C4D5E6F7\nbad: 1\n---\n::x::\n", "d"),
+            "01HZ4X7TGZM3J1A2B3C4D5E6F7");
+  EXPECT_EQ(refuse([] { read_document_id("---\ndlm_id: 7\n---\n", "d"); }).what,
+            "d: there is no valid dlm_id");
+  EXPECT_THROW(read_document_id("text", "d"), Error);
+}
+
 }  // namespace
 }  // namespace dlm

@@ -180,5 +180,21 @@ TEST(Scaffold, ParsesAndHoldsPairs) {
   EXPECT_EQ(serialize_document(document.frontmatter, document.sections), text);
 }
 
+TEST(Scaffold, HoldsAnImageOrARecordingWithWords) {
+  for (const auto& [kind, type] : {std::pair(ScaffoldKind::kImage, SectionType::kImage),
+                                   std::pair(ScaffoldKind::kAudio, SectionType::kAudio)}) {
+    const std::string text = scaffold_document("01HZ4X7TGZM3J1A2B3C4D5E6F7", "seer", kind);
+    const Document document = parse_document(text, "");
+    EXPECT_TRUE(document.warnings.empty());
+    EXPECT_EQ(document.frontmatter.written_version, 15);
+    ASSERT_EQ(document.sections.size(), 3u);
+    EXPECT_EQ(document.sections[1].type, type);
+    EXPECT_FALSE(document.sections[1].media_path.empty());
+    EXPECT_NE(document.sections[1].content, "");
+    EXPECT_EQ(parse_instruction(document.sections[2]).size(), 1u);
+    EXPECT_EQ(serialize_document(document.frontmatter, document.sections), text);
+  }
+}
+
 }  // namespace
 }  // namespace dlm
