@@ -30,6 +30,7 @@ Action add_init(CLI::App& app, const GlobalOptions& globals);
 Action add_train(CLI::App& app, const GlobalOptions& globals);
 Action add_prompt(CLI::App& app, const GlobalOptions& globals);
 Action add_show(CLI::App& app, const GlobalOptions& globals);
+Action add_replay(CLI::App& app, const GlobalOptions& globals);
 Action add_reproduce(CLI::App& app, const GlobalOptions& globals);
 Action add_doctor(CLI::App& app, const GlobalOptions& globals);
 

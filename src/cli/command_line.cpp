@@ -56,6 +56,7 @@ int run_command_line(int argc, char** argv) {
   actions["train"] = add_train(app, globals);
   actions["prompt"] = add_prompt(app, globals);
   actions["show"] = add_show(app, globals);
+  actions["replay"] = add_replay(app, globals);
   actions["reproduce"] = add_reproduce(app, globals);
   actions["doctor"] = add_doctor(app, globals);
 

@@ -14,6 +14,7 @@
 #include "support/text.h"
 #include "train/plan_record.h"
 #include "train/prepare.h"
+#include "train/replay.h"
 #include "train/resume.h"
 #include "train/run_files.h"
 #include "train/run_log.h"
@@ -64,7 +65,7 @@ void check_finite(LoraAdapter& adapter) {
 
 class Run {
  public:
-  Run(const TrainRequest& request, const TrainEvents& events, const Prepared& prepared)
+  Run(const TrainRequest& request, const TrainEvents& events, Prepared& prepared)
       : request_(request),
         events_(events),
         p_(prepared),
@@ -106,10 +107,15 @@ class Run {
       if (!max_steps && start_->is_unfinished) max_steps = start_->state.max_steps;
     }
     max_steps_ = max_steps;
+    const std::string history =
+        start_ ? replay_again()
+               : choose_replay(seed.value_or(p_.document.frontmatter.training.seed));
     result_.plan = make_plan(
         plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true));
+    if (!history.empty()) result_.plan.reasons.push_back(history);
     result_.determinism_class = kDeterminismClass;
     state_.inputs = run_inputs(p_);
+    state_.inputs.replayed = replayed_;
     if (!start_) return;
     const RunState& before = start_->state;
     if (before.general.mixed.empty()) result_.plan.general_rows_per_step = 0;
@@ -118,6 +124,44 @@ class Run {
                      request_.lock_mode);
     result_.resumed_at_step = before.loop.step;
     result_.is_complete = !start_->is_unfinished && before.loop.step >= result_.plan.steps;
+  }
+
+  std::string replay_again() {
+    replayed_ = add_replay_rows(p_, replayed_by(start_->state.inputs.replayed, store_), warner());
+    if (replayed_.empty()) return {};
+    return fmt::format("history: {} sections that left the document, as before", replayed_.size());
+  }
+
+  // Adds rows of the history when that is wanted; returns what the plan says of it.
+  std::string choose_replay(int64_t seed) {
+    if (!store_.is_initialized()) return {};
+    const ReplayHistory history = ReplayHistory::read(store_);
+    if (history.entries().empty()) return {};
+    const Manifest manifest = read_manifest(store_);
+    const auto past = past_sections(history, p_.document, manifest, warner());
+    if (past.empty()) return {};
+    const std::string found = fmt::format("history: {} {} left the document", past.size(),
+                                          past.size() == 1 ? "section" : "sections");
+    if (request_.fresh) return found + ", none is trained: --fresh";
+    if (!request_.replay_deleted) return found + ", none is trained without --replay-deleted";
+    replayed_ =
+        add_replay_rows(p_, draw_replay(history, past, p_.document, manifest, seed), warner());
+    return fmt::format("{}, {} trained: --replay-deleted", found, replayed_.size());
+  }
+
+  // What was chosen before the store was taken must still be there.
+  void require_history() {
+    if (replayed_.empty()) return;
+    try {
+      replayed_by(replayed_, store_);
+    } catch (const Error&) {
+      throw Error(ErrorKind::kTrain, "the history changed while the run was planned",
+                  "run the command again", {store_.replay().string()});
+    }
+  }
+
+  ReplayWarning warner() const {
+    return [this](const std::string& text) { note(text); };
   }
 
   void open_store() {
@@ -133,14 +177,19 @@ class Run {
       manifest_.base_model_revision = p_.base.revision;
       manifest_.source_path = fs::absolute(request_.document).lexically_normal().string();
     }
-    if (record_current_version(manifest_, store_)) {
+    if (record_current_version(manifest_, store_, *lock_, warner())) {
       write_manifest(store_, manifest_, *lock_);
       note(
           fmt::format("v{:04d} was committed by a run that could not record it; it is recorded now",
                       manifest_.adapter_version));
     }
     state_.run_id = result_.run_id = manifest_.next_run_id();
-    if (!request_.resume && !request_.fresh) tell_unfinished_run();
+    if (!request_.resume) require_history();
+    if (request_.fresh) {
+      remove_checkpoint(store_, {}, *lock_);
+    } else if (!request_.resume) {
+      tell_unfinished_run();
+    }
   }
 
   void tell_unfinished_run() {
@@ -333,6 +382,8 @@ class Run {
   void record(RunLog& log) {
     try {
       write_file_atomic(result_.summary_path, summary_json(result_).dump_sorted(2) + "\n");
+      record_history(store_, p_.document, manifest_, result_.run_id, version_record_.ended_at,
+                     *lock_, warner());
       record_run(manifest_, version_record_, result_.adapter_version, p_.document);
       write_manifest(store_, manifest_, *lock_);
       if (decision_.should_write) write_lock_file(store_.dlm_lock(), record_);
@@ -353,7 +404,7 @@ class Run {
 
   const TrainRequest& request_;
   const TrainEvents& events_;
-  const Prepared& p_;
+  Prepared& p_;
   StoreLayout store_;
   Device device_;
   Machinery machinery_;
@@ -362,7 +413,8 @@ class Run {
   LockFile record_;
   LockDecision decision_;
   std::optional<ResumePoint> start_;
-  std::optional<int64_t> max_steps_;  // of the command line, now or when the run began
+  std::vector<std::string> replayed_;  // references to the history
+  std::optional<int64_t> max_steps_;   // of the command line, now or when the run began
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<LoraAdapter> adapter_;
   RunState state_;
@@ -376,8 +428,8 @@ class Run {
 }  // namespace
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events) {
-  const Prepared p = prepare(read_document(request.document), request.document.string(),
-                             request.base, request.bases, events.on_warning);
+  Prepared p = prepare(read_document(request.document), request.document.string(), request.base,
+                       request.bases, events.on_warning);
   if (p.token_rows.empty()) return {};
   return Run(request, events, p).train();
 }
