@@ -204,14 +204,14 @@ int run_prune(const ReplayOptions& options, const GlobalOptions& globals) {
   for (const std::string& id : gone) write_out(id + "\n");
   if (globals.quiet) return 0;
   const ReplayHistory now = ReplayHistory::read(store);
-  say(fmt::format("{}: {} sections; the history takes {}",
-                  options.dry_run ? "would prune" : "pruned", gone.size(),
+  say(fmt::format("{}: {} {}; the history takes {}", options.dry_run ? "would prune" : "pruned",
+                  gone.size(), gone.size() == 1 ? "section" : "sections",
                   format_bytes(now.file_bytes())));
   return 0;
 }
 
 int run_forget(const ReplayOptions& options, const GlobalOptions& globals) {
-  if (options.sections.empty() == !options.deleted) {
+  if (options.sections.empty() != options.deleted) {
     throw Error(ErrorKind::kUsage, "which sections?",
                 "name their ids, which `dlm replay list` shows, or give --deleted for all that are "
                 "not in the document");
