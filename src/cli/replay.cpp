@@ -52,30 +52,11 @@ Opened open(const std::string& path, const GlobalOptions& globals) {
 // One section of the history as people see it.
 struct Line {
   ReplayEntry entry;
-  std::optional<ReplaySnapshot> snapshot;  // none: its frame cannot be read
+  std::optional<ReplaySnapshot> snapshot;  // without its text; none: its frame cannot be read
+  std::string first_words;
+  uint64_t content_bytes = 0;
   bool in_document = false;
 };
-
-std::vector<Line> lines_of(const Opened& opened) {
-  const std::vector<std::string> keys = content_keys(opened.document);
-  std::vector<std::string> ids;
-  for (const Section& section : opened.document.sections) ids.push_back(section_id(section));
-  std::vector<Line> lines;
-  for (const ReplayEntry& entry : opened.history.entries()) {
-    Line line{entry, std::nullopt,
-              std::find(ids.begin(), ids.end(), entry.section_id) != ids.end()};
-    try {
-      line.snapshot = as_last_seen(opened.history.snapshot(entry), opened.manifest);
-      line.entry.added_at = line.snapshot->last_seen_at;
-      line.in_document |= std::binary_search(keys.begin(), keys.end(), content_key(*line.snapshot));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kStore) throw;
-      warn(error.what());
-    }
-    lines.push_back(std::move(line));
-  }
-  return lines;
-}
 
 // The first words on one line: white space becomes one blank, other control characters vanish.
 std::string first_words(std::string_view content) {
@@ -104,6 +85,33 @@ std::string first_words(std::string_view content) {
   return words;
 }
 
+std::vector<Line> lines_of(const Opened& opened) {
+  const std::vector<std::string> keys = content_keys(opened.document);
+  std::vector<std::string> ids;
+  for (const Section& section : opened.document.sections) ids.push_back(section_id(section));
+  std::vector<Line> lines;
+  for (const ReplayEntry& entry : opened.history.entries()) {
+    Line line{entry,
+              std::nullopt,
+              {},
+              0,
+              std::find(ids.begin(), ids.end(), entry.section_id) != ids.end()};
+    try {
+      line.snapshot = as_last_seen(opened.history.snapshot(entry), opened.manifest);
+      line.entry.added_at = line.snapshot->last_seen_at;
+      line.in_document |= std::binary_search(keys.begin(), keys.end(), content_key(*line.snapshot));
+      line.first_words = first_words(line.snapshot->content);
+      line.content_bytes = line.snapshot->content.size();
+      std::string().swap(line.snapshot->content);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kStore) throw;
+      warn(error.what());
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
 Json line_json(const Line& line) {
   Json json = Json::object();
   json.set("section_id", line.entry.section_id);
@@ -114,8 +122,8 @@ Json line_json(const Line& line) {
   if (!line.snapshot) return json;
   const ReplaySnapshot& s = *line.snapshot;
   json.set("section_type", s.section_type);
-  json.set("bytes", Json(static_cast<uint64_t>(s.content.size())));
-  json.set("first_words", first_words(s.content));
+  json.set("bytes", Json(line.content_bytes));
+  json.set("first_words", line.first_words);
   json.set("auto_mined", s.auto_mined);
   json.set("first_seen_at", format_utc(s.first_seen_at));
   json.set("last_seen_at", format_utc(s.last_seen_at));
@@ -131,11 +139,11 @@ std::string line_text(const Line& line) {
   const ReplaySnapshot& s = *line.snapshot;
   const size_t runs = s.training_runs_seen.size();
   return fmt::format("{}  {:<11}  {:<11}  {:>9}  {} to {}  {:>3} {}  {}{}\n", line.entry.section_id,
-                     s.section_type, place, format_bytes(s.content.size()),
+                     s.section_type, place, format_bytes(line.content_bytes),
                      format_utc(s.first_seen_at).substr(0, 10),
                      format_utc(s.last_seen_at).substr(0, 10), runs, runs == 1 ? "run " : "runs",
                      line.entry.weight == 1 ? "" : fmt::format("(weight {}) ", line.entry.weight),
-                     first_words(s.content));
+                     line.first_words);
 }
 
 int run_list(const ReplayOptions& options, const GlobalOptions& globals) {

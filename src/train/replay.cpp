@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "data/token_rows.h"
 #include "store/replay_sampler.h"
 #include "support/clock.h"
@@ -230,6 +232,47 @@ std::vector<ReplaySnapshot> replayed_by(const std::vector<std::string>& referenc
     snapshots.back().last_seen_at = unix_seconds_of(reference.substr(after_id + 1));
   }
   return snapshots;
+}
+
+ReplayChoice choose_replay(Prepared& p, const StoreLayout& store, int64_t seed, bool is_wanted,
+                           const ReplayWarning& on_warning) {
+  const ReplayHistory history = ReplayHistory::read(store);
+  if (history.entries().empty() || !store.is_initialized()) return {};
+  const Manifest manifest = read_manifest(store);
+  const auto past = past_sections(history, p.document, manifest, on_warning);
+  if (past.empty()) return {};
+  ReplayChoice choice;
+  choice.reason = fmt::format("history: {} {} left the document", past.size(),
+                              past.size() == 1 ? "section" : "sections");
+  if (!is_wanted) {
+    choice.reason += ", not trained without --replay-deleted";
+    return choice;
+  }
+  choice.references =
+      add_replay_rows(p, draw_replay(history, past, p.document, manifest, seed), on_warning);
+  choice.reason += fmt::format(", {} trained: --replay-deleted", choice.references.size());
+  return choice;
+}
+
+ReplayChoice replay_again(Prepared& p, const StoreLayout& store,
+                          const std::vector<std::string>& references,
+                          const ReplayWarning& on_warning) {
+  ReplayHistory::read(store);  // a broken one is told now and not when the run is recorded
+  ReplayChoice choice;
+  choice.references = add_replay_rows(p, replayed_by(references, store), on_warning);
+  if (references.empty()) return choice;
+  choice.reason = fmt::format("history: {} trained as before", references.size());
+  return choice;
+}
+
+void require_replayed(const std::vector<std::string>& references, const StoreLayout& store) {
+  try {
+    replayed_by(references, store);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kTrain,
+                "the history changed while the run was planned: " + error.message(),
+                "run the command again", error.place());
+  }
 }
 
 void record_history(const StoreLayout& store, const Document& document, const Manifest& before,

@@ -56,6 +56,22 @@ std::vector<std::string> add_replay_rows(Prepared& p, const std::vector<ReplaySn
 std::vector<ReplaySnapshot> replayed_by(const std::vector<std::string>& references,
                                         const StoreLayout& store);
 
+// What of the history a run trains. Its rows stand behind those of the document.
+struct ReplayChoice {
+  std::vector<std::string> references;
+  std::string reason;  // for the plan; "" when nothing has left the document
+};
+// Draws past sections when they are wanted, else only counts them. Reads the store as it is.
+ReplayChoice choose_replay(Prepared& p, const StoreLayout& store, int64_t seed, bool is_wanted,
+                           const ReplayWarning& on_warning);
+// What the run trained that goes on. Throws what replayed_by throws.
+ReplayChoice replay_again(Prepared& p, const StoreLayout& store,
+                          const std::vector<std::string>& references,
+                          const ReplayWarning& on_warning);
+// For a choice that was made before the store was locked. Throws Error(kTrain) when the history no
+// longer has it.
+void require_replayed(const std::vector<std::string>& references, const StoreLayout& store);
+
 // After a run was committed and before the manifest knows of it: keeps the document's own prose,
 // instruction and preference sections that are new, and when those that left it were last seen.
 // Sections of source trees are not kept: the tree is their record.

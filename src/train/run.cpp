@@ -107,15 +107,16 @@ class Run {
       if (!max_steps && start_->is_unfinished) max_steps = start_->state.max_steps;
     }
     max_steps_ = max_steps;
-    const std::string history =
-        start_ ? replay_again()
-               : choose_replay(seed.value_or(p_.document.frontmatter.training.seed));
+    const ReplayChoice history =
+        start_ ? replay_again(p_, store_, start_->state.inputs.replayed, warner())
+               : choose_replay(p_, store_, seed.value_or(p_.document.frontmatter.training.seed),
+                               request_.replay_deleted, warner());
     result_.plan = make_plan(
         plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true));
-    if (!history.empty()) result_.plan.reasons.push_back(history);
+    if (!history.reason.empty()) result_.plan.reasons.push_back(history.reason);
     result_.determinism_class = kDeterminismClass;
     state_.inputs = run_inputs(p_);
-    state_.inputs.replayed = replayed_;
+    state_.inputs.replayed = history.references;
     if (!start_) return;
     const RunState& before = start_->state;
     if (before.general.mixed.empty()) result_.plan.general_rows_per_step = 0;
@@ -124,40 +125,6 @@ class Run {
                      request_.lock_mode);
     result_.resumed_at_step = before.loop.step;
     result_.is_complete = !start_->is_unfinished && before.loop.step >= result_.plan.steps;
-  }
-
-  std::string replay_again() {
-    replayed_ = add_replay_rows(p_, replayed_by(start_->state.inputs.replayed, store_), warner());
-    if (replayed_.empty()) return {};
-    return fmt::format("history: {} sections that left the document, as before", replayed_.size());
-  }
-
-  // Adds rows of the history when that is wanted; returns what the plan says of it.
-  std::string choose_replay(int64_t seed) {
-    if (!store_.is_initialized()) return {};
-    const ReplayHistory history = ReplayHistory::read(store_);
-    if (history.entries().empty()) return {};
-    const Manifest manifest = read_manifest(store_);
-    const auto past = past_sections(history, p_.document, manifest, warner());
-    if (past.empty()) return {};
-    const std::string found = fmt::format("history: {} {} left the document", past.size(),
-                                          past.size() == 1 ? "section" : "sections");
-    if (request_.fresh) return found + ", none is trained: --fresh";
-    if (!request_.replay_deleted) return found + ", none is trained without --replay-deleted";
-    replayed_ =
-        add_replay_rows(p_, draw_replay(history, past, p_.document, manifest, seed), warner());
-    return fmt::format("{}, {} trained: --replay-deleted", found, replayed_.size());
-  }
-
-  // What was chosen before the store was taken must still be there.
-  void require_history() {
-    if (replayed_.empty()) return;
-    try {
-      replayed_by(replayed_, store_);
-    } catch (const Error&) {
-      throw Error(ErrorKind::kTrain, "the history changed while the run was planned",
-                  "run the command again", {store_.replay().string()});
-    }
   }
 
   ReplayWarning warner() const {
@@ -184,7 +151,7 @@ class Run {
                       manifest_.adapter_version));
     }
     state_.run_id = result_.run_id = manifest_.next_run_id();
-    if (!request_.resume) require_history();
+    if (!request_.resume) require_replayed(state_.inputs.replayed, store_);
     if (request_.fresh) {
       remove_checkpoint(store_, {}, *lock_);
     } else if (!request_.resume) {
@@ -413,8 +380,7 @@ class Run {
   LockFile record_;
   LockDecision decision_;
   std::optional<ResumePoint> start_;
-  std::vector<std::string> replayed_;  // references to the history
-  std::optional<int64_t> max_steps_;   // of the command line, now or when the run began
+  std::optional<int64_t> max_steps_;  // of the command line, now or when the run began
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<LoraAdapter> adapter_;
   RunState state_;

@@ -297,7 +297,7 @@ TEST_F(ReplayRunTest, WhatLeftTheDocumentIsNotTrained) {
   delete_the_heron();
   const TrainResult result = train();
   EXPECT_EQ(history_reason(result),
-            "history: 1 section left the document, none is trained without --replay-deleted");
+            "history: 1 section left the document, not trained without --replay-deleted");
   // As if it had never been there.
   EXPECT_EQ(result.adapter_sha256, straight(6).adapter_sha256);
 }
@@ -306,7 +306,7 @@ TEST_F(ReplayRunTest, FreshSaysThatItLeavesTheHistoryOut) {
   delete_the_heron();
   request_.fresh = true;
   EXPECT_EQ(history_reason(train()),
-            "history: 1 section left the document, none is trained: --fresh");
+            "history: 1 section left the document, not trained without --replay-deleted");
 }
 
 TEST_F(ReplayRunTest, FreshForgetsAStoppedRunAtOnce) {
