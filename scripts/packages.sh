@@ -14,6 +14,7 @@ packages=(
   libssl-dev              # SHA-256
   libpcre2-dev            # tokenizer patterns
   libutf8proc-dev         # Unicode normal forms
+  libzstd-dev             # the replay corpus
   libgtest-dev libgmock-dev
 )
 

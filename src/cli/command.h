@@ -31,6 +31,7 @@ Action add_train(CLI::App& app, const GlobalOptions& globals);
 Action add_prompt(CLI::App& app, const GlobalOptions& globals);
 Action add_show(CLI::App& app, const GlobalOptions& globals);
 Action add_migrate(CLI::App& app, const GlobalOptions& globals);
+Action add_replay(CLI::App& app, const GlobalOptions& globals);
 Action add_reproduce(CLI::App& app, const GlobalOptions& globals);
 Action add_templates(CLI::App& app, const GlobalOptions& globals);
 Action add_doctor(CLI::App& app, const GlobalOptions& globals);

@@ -57,6 +57,7 @@ int run_command_line(int argc, char** argv) {
   actions["prompt"] = add_prompt(app, globals);
   actions["show"] = add_show(app, globals);
   actions["migrate"] = add_migrate(app, globals);
+  actions["replay"] = add_replay(app, globals);
   actions["reproduce"] = add_reproduce(app, globals);
   actions["templates"] = add_templates(app, globals);
   actions["doctor"] = add_doctor(app, globals);

@@ -25,6 +25,7 @@ struct TrainOptions {
   std::optional<std::string> max_mem;
   bool resume = false;
   bool fresh = false;
+  bool replay_deleted = false;
   int64_t checkpoint_seconds = 60;
   bool strict_lock = false;
   bool update_lock = false;
@@ -98,6 +99,7 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   if (options.max_mem) request.max_memory_bytes = parse_size(*options.max_mem, "--max-mem");
   request.resume = options.resume;
   request.fresh = options.fresh;
+  request.replay_deleted = options.replay_deleted;
   request.checkpoint_seconds = options.checkpoint_seconds;
   request.lock_mode = lock_mode(options);
   request.num_threads = globals.num_threads;
@@ -159,8 +161,14 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
   auto* resume = command->add_flag(
       "--resume", options->resume,
       "Go on with the run that was stopped, or take more steps from the current version");
-  command->add_flag("--fresh", options->fresh, "Start anew from the base, as without --resume")
-      ->excludes(resume);
+  auto* fresh = command->add_flag("--fresh", options->fresh,
+                                  "Start anew from the base, and forget a run that was stopped");
+  fresh->excludes(resume);
+  command
+      ->add_flag("--replay-deleted", options->replay_deleted,
+                 "Train sections that left the document as well, from its history")
+      ->excludes(resume)
+      ->excludes(fresh);
   command
       ->add_option("--checkpoint-every", options->checkpoint_seconds,
                    "Seconds between checkpoints; 0: after every step")

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "store/replay_corpus.h"
 #include "support/error.h"
 #include "support/text.h"
 
@@ -166,6 +167,7 @@ size_t remove_leftovers(const StoreLayout& store, const StoreLock& lock) {
   for (const fs::path& entry : entries_of(store.adapter())) {
     if (is_stored_adapter_name(entry.filename().string())) adapters.push_back(entry);
   }
+  finish_rewrite(store, lock);
   size_t removed = remove_stale_temporaries(store.root());
   for (const fs::path& folder : {store.replay(), store.logs()}) {
     removed += remove_stale_temporaries(folder);

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <charconv>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "support/clock.h"
@@ -196,6 +197,53 @@ void AppendFile::write(std::string_view text) {
 
 void AppendFile::sync() {
   step(FileStep::kSync, "write the file", path_, [&] { return ::fsync(descriptor_); });
+}
+
+void append_durably(const fs::path& path, uint64_t kept_bytes, std::string_view bytes) {
+  const bool is_new = !path_exists(path);
+  const Descriptor file(step(FileStep::kCreate, "write the file", path, [&] {
+    return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  }));
+  step(FileStep::kWrite, "write the file", path,
+       [&] { return ::ftruncate(file.get(), static_cast<off_t>(kept_bytes)); });
+  write_all(file.get(), path, std::as_bytes(std::span(bytes)));
+  step(FileStep::kSync, "write the file", path, [&] { return ::fsync(file.get()); });
+  if (is_new) sync_folder(folder_of(path));
+}
+
+ReadFile::ReadFile(const fs::path& path) : path_(path), descriptor_(open_to_read(path)) {}
+
+ReadFile::~ReadFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+ReadFile::ReadFile(ReadFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+uint64_t ReadFile::size() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) throw_io("read the file", path_, errno);
+  return static_cast<uint64_t>(status.st_size);
+}
+
+std::string ReadFile::read_at(uint64_t offset, size_t size) const {
+  const uint64_t whole = this->size();
+  if (offset > whole || size > whole - offset) {
+    throw Error(ErrorKind::kIo, "the file ends before what is read from it", {}, {path_.string()});
+  }
+  std::string bytes(size, '\0');
+  for (size_t done = 0; done < size;) {
+    const ssize_t count =
+        ::pread(descriptor_, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_io("read the file", path_, errno);
+    if (count == 0) {
+      throw Error(ErrorKind::kIo, "the file became shorter while it was read", {},
+                  {path_.string()});
+    }
+    done += static_cast<size_t>(count);
+  }
+  return bytes;
 }
 
 size_t remove_stale_temporaries(const fs::path& folder) {

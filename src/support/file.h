@@ -61,6 +61,29 @@ class AppendFile {
   int descriptor_;
 };
 
+// Cuts the file to its first `kept_bytes`, puts `bytes` behind them and syncs; an absent file is
+// made, durably. What follows `kept_bytes` is lost at once, so nothing may refer to it. Throws
+// Error(kIo).
+void append_durably(const fs::path& path, uint64_t kept_bytes, std::string_view bytes);
+
+// A file that is read in pieces, at any place. It stays the same file when another takes its name.
+class ReadFile {
+ public:
+  // Throws Error(kIo), as does read_at.
+  explicit ReadFile(const fs::path& path);
+  ~ReadFile();
+  ReadFile(ReadFile&& other) noexcept;
+  ReadFile& operator=(ReadFile&&) = delete;
+
+  uint64_t size() const;
+  // Exactly so many bytes; also an Error when the file ends before.
+  std::string read_at(uint64_t offset, size_t size) const;
+
+ private:
+  fs::path path_;
+  int descriptor_;
+};
+
 // Removes temporary files of atomic writes in `folder` whose process is gone; returns how many.
 size_t remove_stale_temporaries(const fs::path& folder);
 

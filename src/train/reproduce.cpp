@@ -11,6 +11,7 @@
 #include "support/hash.h"
 #include "train/plan_record.h"
 #include "train/prepare.h"
+#include "train/replay.h"
 #include "train/run_record.h"
 
 namespace dlm {
@@ -165,6 +166,12 @@ Reproduction reproduce_version(const ReproduceRequest& request, const TrainEvent
                 {folder.string()});
   }
   const fs::path copy = folder / kDocumentFile;
+  if (!path_exists(copy)) {
+    throw Error(ErrorKind::kTrain, "the version has no copy of its document",
+                "`dlm replay forget` removes copies with the sections that it forgets; such a "
+                "version cannot be trained again",
+                {folder.string()});
+  }
   std::string document = read_document(copy);
   if (sha256_hex(std::string_view(document)) != record->document_sha256) {
     throw Error(ErrorKind::kStore, "the version's copy of its document is not the one it recorded",
@@ -178,8 +185,8 @@ Reproduction reproduce_version(const ReproduceRequest& request, const TrainEvent
   if (result.stored_sha256 != result.recorded_sha256) {
     result.differences.push_back("adapter_model.safetensors of the version: not as recorded");
   }
-  const Prepared p =
-      prepare(std::move(document), copy.string(), record->inputs.base, request.bases);
+  Prepared p = prepare(std::move(document), copy.string(), record->inputs.base, request.bases);
+  add_replay_rows(p, replayed_by(record->inputs.replayed, store), {});
   Retraining(request, events, result, *record, p).run();
   result.is_same = result.retrained_sha256 == result.recorded_sha256 &&
                    result.stored_sha256 == result.recorded_sha256;

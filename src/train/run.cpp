@@ -14,6 +14,7 @@
 #include "support/text.h"
 #include "train/plan_record.h"
 #include "train/prepare.h"
+#include "train/replay.h"
 #include "train/resume.h"
 #include "train/run_files.h"
 #include "train/run_log.h"
@@ -64,7 +65,7 @@ void check_finite(LoraAdapter& adapter) {
 
 class Run {
  public:
-  Run(const TrainRequest& request, const TrainEvents& events, const Prepared& prepared)
+  Run(const TrainRequest& request, const TrainEvents& events, Prepared& prepared)
       : request_(request),
         events_(events),
         p_(prepared),
@@ -106,10 +107,16 @@ class Run {
       if (!max_steps && start_->is_unfinished) max_steps = start_->state.max_steps;
     }
     max_steps_ = max_steps;
+    const ReplayChoice history =
+        start_ ? replay_again(p_, store_, start_->state.inputs.replayed, warner())
+               : choose_replay(p_, store_, seed.value_or(p_.document.frontmatter.training.seed),
+                               request_.replay_deleted, warner());
     result_.plan = make_plan(
         plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true));
+    if (!history.reason.empty()) result_.plan.reasons.push_back(history.reason);
     result_.determinism_class = kDeterminismClass;
     state_.inputs = run_inputs(p_);
+    state_.inputs.replayed = history.references;
     if (!start_) return;
     const RunState& before = start_->state;
     if (before.general.mixed.empty()) result_.plan.general_rows_per_step = 0;
@@ -118,6 +125,10 @@ class Run {
                      request_.lock_mode);
     result_.resumed_at_step = before.loop.step;
     result_.is_complete = !start_->is_unfinished && before.loop.step >= result_.plan.steps;
+  }
+
+  ReplayWarning warner() const {
+    return [this](const std::string& text) { note(text); };
   }
 
   void open_store() {
@@ -133,14 +144,19 @@ class Run {
       manifest_.base_model_revision = p_.base.revision;
       manifest_.source_path = fs::absolute(request_.document).lexically_normal().string();
     }
-    if (record_current_version(manifest_, store_)) {
+    if (record_current_version(manifest_, store_, *lock_, warner())) {
       write_manifest(store_, manifest_, *lock_);
       note(
           fmt::format("v{:04d} was committed by a run that could not record it; it is recorded now",
                       manifest_.adapter_version));
     }
     state_.run_id = result_.run_id = manifest_.next_run_id();
-    if (!request_.resume && !request_.fresh) tell_unfinished_run();
+    if (!request_.resume) require_replayed(state_.inputs.replayed, store_);
+    if (request_.fresh) {
+      remove_checkpoint(store_, {}, *lock_);
+    } else if (!request_.resume) {
+      tell_unfinished_run();
+    }
   }
 
   void tell_unfinished_run() {
@@ -333,6 +349,8 @@ class Run {
   void record(RunLog& log) {
     try {
       write_file_atomic(result_.summary_path, summary_json(result_).dump_sorted(2) + "\n");
+      record_history(store_, p_.document, manifest_, result_.run_id, version_record_.ended_at,
+                     *lock_, warner());
       record_run(manifest_, version_record_, result_.adapter_version, p_.document);
       write_manifest(store_, manifest_, *lock_);
       if (decision_.should_write) write_lock_file(store_.dlm_lock(), record_);
@@ -353,7 +371,7 @@ class Run {
 
   const TrainRequest& request_;
   const TrainEvents& events_;
-  const Prepared& p_;
+  Prepared& p_;
   StoreLayout store_;
   Device device_;
   Machinery machinery_;
@@ -376,8 +394,8 @@ class Run {
 }  // namespace
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events) {
-  const Prepared p = prepare(read_document(request.document), request.document.string(),
-                             request.base, request.bases, events.on_warning);
+  Prepared p = prepare(read_document(request.document), request.document.string(), request.base,
+                       request.bases, events.on_warning);
   if (p.token_rows.empty()) return {};
   return Run(request, events, p).train();
 }

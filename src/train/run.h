@@ -31,7 +31,8 @@ struct TrainRequest {
   int num_threads = 0;
   bool dry_run = false;  // plan only; the store is not touched
   bool resume = false;   // go on with an unfinished run, or from the current version
-  bool fresh = false;    // start anew; the default too, but without a word on an unfinished run
+  bool fresh = false;    // start anew; the default too, but an unfinished run is forgotten at once
+  bool replay_deleted = false;  // train sections of the history that left the document as well
   // A checkpoint is due after so many seconds, but takes at most a twentieth of the time; 0: after
   // every step.
   int64_t checkpoint_seconds = 60;

@@ -8,6 +8,7 @@
 #include "support/error.h"
 #include "support/hash.h"
 #include "train/prepare.h"
+#include "train/replay.h"
 
 namespace dlm {
 
@@ -42,6 +43,11 @@ RunRecord record_from(const Json& json) {
   r.inputs.rows_sha256 = json.at("rows_sha256").as_string();
   r.inputs.prompt_sha256 = json.at("prompt_sha256").as_string();
   r.inputs.tokenizer_sha256 = json.at("tokenizer_sha256").as_string();
+  if (const Json* replayed = json.find("replayed")) {
+    for (const Json& reference : replayed->items()) {
+      r.inputs.replayed.push_back(reference.as_string());
+    }
+  }
   r.document_sha256 = json.at("document_sha256").as_string();
   r.base_weights_stamp = json.at("base_weights_stamp").as_string();
   r.general_rows_sha256 = json.at("general_rows_sha256").as_string();
@@ -90,6 +96,9 @@ Json run_record_json(const RunRecord& r, Json plan) {
   json.set("parts", std::move(parts));
   json.set("plan", std::move(plan));
   json.set("prompt_sha256", r.inputs.prompt_sha256);
+  Json replayed = Json::array();
+  for (const std::string& reference : r.inputs.replayed) replayed.push_back(reference);
+  json.set("replayed", std::move(replayed));
   json.set("rows_sha256", r.inputs.rows_sha256);
   json.set("run_id", r.run_id);
   json.set("started_at", r.started_at);
@@ -143,15 +152,17 @@ void record_run(Manifest& manifest, const RunRecord& record, int64_t version,
   manifest.pinned_versions = pinned;
 }
 
-bool record_current_version(Manifest& manifest, const StoreLayout& store) {
+bool record_current_version(Manifest& manifest, const StoreLayout& store, const StoreLock& lock,
+                            const ReplayWarning& on_warning) {
   const int64_t current = current_version_number(store);
   if (current <= manifest.adapter_version) return false;
   const fs::path version = store.version(current);
   const auto record = read_run_record(version);
   const fs::path document = version / kDocumentFile;
   if (!record || !path_exists(document)) return false;
-  record_run(manifest, *record, current,
-             parse_document(read_document(document), document.string()));
+  const Document trained = parse_document(read_document(document), document.string());
+  record_history(store, trained, manifest, record->run_id, record->ended_at, lock, on_warning);
+  record_run(manifest, *record, current, trained);
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include "bases/locate.h"
 #include "doc/document.h"
 #include "store/manifest.h"
+#include "store/replay_corpus.h"
 #include "train/run_state.h"
 
 namespace dlm {
@@ -50,9 +51,10 @@ std::optional<RunRecord> read_run_record(const fs::path& version);
 // Puts a committed version into the manifest: the run, the current version, the sections.
 void record_run(Manifest& manifest, const RunRecord& record, int64_t version,
                 const Document& document);
-// Does so for a current version whose run could not be recorded when it was committed, from what
-// lies in its folder. Returns whether the manifest changed.
-bool record_current_version(Manifest& manifest, const StoreLayout& store);
+// Does so, and keeps its sections, for a current version whose run could not be recorded when it
+// was committed, from what lies in its folder. Returns whether the manifest changed.
+bool record_current_version(Manifest& manifest, const StoreLayout& store, const StoreLock& lock,
+                            const ReplayWarning& on_warning);
 
 // Versions of what computed, with the keys of the Python program as null.
 PinnedVersions pinned_versions(const Machinery& machinery);

@@ -125,7 +125,11 @@ RunState state_from(const TorchValue& v) {
               in.at("rows_sha256").as_string(),
               in.at("prompt_sha256").as_string(),
               in.at("tokenizer_sha256").as_string(),
-              in.at("adapter_config").as_string()};
+              in.at("adapter_config").as_string(),
+              {}};
+  if (const TorchValue* replayed = in.find("replayed")) {
+    for (const TorchValue& r : replayed->as_list()) s.inputs.replayed.push_back(r.as_string());
+  }
   for (const TorchValue& part : v.at("parts").as_list()) s.parts.push_back(part_from(part));
   if (s.parts.empty()) throw Error(ErrorKind::kFormat, "the state has no plan");
   s.general.mixed = rows_from(v.at("general_mixed"));
@@ -192,6 +196,8 @@ TorchValue run_state_value(const RunState& s) {
                                      {"machinery", machinery_value(part.machinery)}});
   }
   const RunInputs& in = s.inputs;
+  TorchValue::List replayed;
+  for (const std::string& reference : in.replayed) replayed.push_back(reference);
   return TorchValue::Dict{
       {"producer", "dlm"},
       {"version", kVersion2},
@@ -205,7 +211,8 @@ TorchValue run_state_value(const RunState& s) {
                                   {"rows_sha256", in.rows_sha256},
                                   {"prompt_sha256", in.prompt_sha256},
                                   {"tokenizer_sha256", in.tokenizer_sha256},
-                                  {"adapter_config", in.adapter_config}}},
+                                  {"adapter_config", in.adapter_config},
+                                  {"replayed", std::move(replayed)}}},
       {"parts", std::move(parts)},
       {"weights", std::move(weights)},
       {"optimizer", std::move(optimizer)},

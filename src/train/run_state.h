@@ -39,7 +39,8 @@ struct RunInputs {
   std::string rows_sha256;    // the document's rows as tokens
   std::string prompt_sha256;  // of the system prompt
   std::string tokenizer_sha256;
-  std::string adapter_config;  // adapter_config.json on one line
+  std::string adapter_config;         // adapter_config.json on one line
+  std::vector<std::string> replayed;  // references to the history, whose rows are among the rows
 };
 
 struct RunState {

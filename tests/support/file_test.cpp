@@ -178,6 +178,36 @@ TEST(File, MakesAllMissingFoldersDurable) {
   EXPECT_EQ(synced, (std::vector<std::string>{folder.path().filename().string(), "a"}));
 }
 
+TEST(File, AppendsBehindWhatIsKeptAndSyncs) {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "file";
+  std::vector<FileStep> steps;
+  const ScopedFileFault recorder([&](FileStep step, const fs::path&) {
+    steps.push_back(step);
+    return 0;
+  });
+  append_durably(path, 0, "one");
+  EXPECT_EQ(steps.back(), FileStep::kSyncFolder);  // it is new
+  append_durably(path, 3, " two");
+  EXPECT_EQ(steps.back(), FileStep::kSync);
+  EXPECT_EQ(read_file(path), "one two");
+  append_durably(path, 4, "three");
+  EXPECT_EQ(read_file(path), "one three");
+}
+
+TEST(File, ReadsPiecesOfTheFileThatItOpened) {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "file";
+  write_file_atomic(path, "otters swim");
+  const ReadFile file(path);
+  write_file_atomic(path, "else");
+  EXPECT_EQ(file.size(), 11u);
+  EXPECT_EQ(file.read_at(7, 4), "swim");
+  EXPECT_EQ(file.read_at(11, 0), "");
+  EXPECT_THROW(file.read_at(8, 4), Error);
+  EXPECT_THROW(file.read_at(UINT64_MAX, 2), Error);
+}
+
 TEST(File, RemovesTemporariesOfDeadProcessesOnly) {
   const TemporaryFolder folder;
   const std::string own = std::to_string(::getpid());

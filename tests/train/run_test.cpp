@@ -46,7 +46,7 @@ TEST_F(RunTest, LeavesAWholeVersionItsManifestItsLockAndItsLogs) {
   EXPECT_EQ(result.adapter_version, 1);
   EXPECT_EQ(result.adapter_path, store().version(1));
   EXPECT_EQ(names_in(store().root()),
-            (std::vector<std::string>{"adapter", "dlm.lock", "logs", "manifest.json"}));
+            (std::vector<std::string>{"adapter", "dlm.lock", "logs", "manifest.json", "replay"}));
   EXPECT_EQ(names_in(store().adapter()), (std::vector<std::string>{"current.txt", "versions"}));
   EXPECT_EQ(names_in(store().version(1)),
             (std::vector<std::string>{"adapter_config.json", "adapter_model.safetensors",
