@@ -28,7 +28,7 @@ std::vector<std::string> bases_with_template() {
 
 std::vector<int32_t> labelled(const TokenRow& row) {
   std::vector<int32_t> ids;
-  for (const int32_t label : row.labels) {
+  for (const int32_t label : row.labels()) {
     if (label >= 0) ids.push_back(label);
   }
   return ids;
@@ -51,8 +51,9 @@ TEST_P(OutsideTemplate, LabelsDecodeToTheAnswerAndItsEnd) {
     const std::vector<int32_t> prompt = format.prompt("What swims?", std::nullopt);
     const TokenRow row = format.conversation("What swims?", answer, std::nullopt);
     ASSERT_TRUE(std::equal(prompt.begin(), prompt.end(), row.tokens.begin()));
-    for (size_t i = 0; i < row.labels.size(); ++i) {
-      EXPECT_EQ(row.labels[i] >= 0, i + 1 >= prompt.size() && i + 1 < row.tokens.size());
+    const std::vector<int32_t> labels = row.labels();
+    for (size_t i = 0; i < labels.size(); ++i) {
+      EXPECT_EQ(labels[i] >= 0, i + 1 >= prompt.size() && i + 1 < row.tokens.size());
     }
     const std::vector<int32_t> spoken = labelled(row);
     const auto& stops = format.stop_tokens();
