@@ -54,18 +54,26 @@ DocumentRows rows_of(const Document& document) {
   return out;
 }
 
-bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
-  if (row.origin == RowOrigin::kReplay) return false;
+uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index) {
   std::string key = std::to_string(seed);
   key.push_back('\0');
-  key += row.section_id;
+  key += id;
   key.push_back('\0');
-  key += std::to_string(row.sub_index);
+  key += std::to_string(index);
   uint64_t bucket = 0;
   const std::string hex = sha256_hex(key);
   std::from_chars(hex.data(), hex.data() + 16, bucket, 16);
+  return bucket;
+}
+
+bool is_held_out(uint64_t bucket, double fraction) {
   if (fraction >= 1.0) return true;
   return bucket < static_cast<uint64_t>(std::ldexp(fraction, 64));
+}
+
+bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
+  if (row.origin == RowOrigin::kReplay) return false;
+  return is_held_out(split_bucket(seed, row.section_id, row.sub_index), fraction);
 }
 
 }  // namespace dlm
