@@ -31,6 +31,7 @@ Action add_train(CLI::App& app, const GlobalOptions& globals);
 Action add_prompt(CLI::App& app, const GlobalOptions& globals);
 Action add_show(CLI::App& app, const GlobalOptions& globals);
 Action add_reproduce(CLI::App& app, const GlobalOptions& globals);
+Action add_cache(CLI::App& app, const GlobalOptions& globals);
 Action add_doctor(CLI::App& app, const GlobalOptions& globals);
 
 // Where stores lie: --home, $DLM_HOME, ~/.dlm.

@@ -57,6 +57,7 @@ int run_command_line(int argc, char** argv) {
   actions["prompt"] = add_prompt(app, globals);
   actions["show"] = add_show(app, globals);
   actions["reproduce"] = add_reproduce(app, globals);
+  actions["cache"] = add_cache(app, globals);
   actions["doctor"] = add_doctor(app, globals);
 
   if (argc <= 1) {

@@ -28,6 +28,7 @@ struct DocumentRow {
   std::string section_id;
   int64_t sub_index = 0;  // occurrence number within its section id, from 0
   int line = 0;           // in the document
+  double weight = 1.0;    // of its tags: how often it is trained
 };
 
 struct DocumentRows {

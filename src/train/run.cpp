@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -90,6 +91,7 @@ class Run {
     if (result_.is_complete) return result_;
     // Told only now: a run that may not start shows no plan.
     if (events_.on_plan) events_.on_plan(result_.plan);
+    save_tokens();
     load_model();
     train_and_commit();
     return result_;
@@ -171,6 +173,25 @@ class Run {
     if (decision_.action != LockDecision::Action::kProceedWithWarnings) return;
     for (const LockMismatch& mismatch : decision_.mismatches) {
       if (mismatch.severity == Severity::kWarn) note("lock: " + mismatch.message);
+    }
+  }
+
+  // A run does not fail for want of a cache either.
+  void save_tokens() const {
+    CachedTokens* const cached = p_.cached_tokens.get();
+    if (cached == nullptr) return;
+    try {
+      std::vector<TokenCache::Fresh> fresh;
+      for (const CachedTokens::Missing& one : cached->missing) {
+        fresh.push_back({one.key, std::span(p_.token_rows).subspan(one.first, one.count)});
+      }
+      if (cached->cache.save(fresh, p_.document.frontmatter.training.cache.max_bytes,
+                             request_.clock->unix_seconds())) {
+        cached->cache.record_use(result_.run_id);
+      }
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kIo) throw;
+      note(std::string("no token cache: ") + e.what());
     }
   }
 
@@ -377,7 +398,8 @@ class Run {
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events) {
   const Prepared p = prepare(read_document(request.document), request.document.string(),
-                             request.base, request.bases, events.on_warning);
+                             request.base, request.bases, events.on_warning,
+                             request.use_token_cache ? std::optional(request.home) : std::nullopt);
   if (p.token_rows.empty()) return {};
   return Run(request, events, p).train();
 }
