@@ -15,19 +15,20 @@ DocumentRows rows_of(const Document& document) {
   DocumentRows out;
   std::map<std::string, int64_t> seen;
   const std::string path = document.path.string();
-  const auto add = [&](DocumentRow row, const Section& section) {
-    row.section_id = section_id(section);
+  const auto add = [&](DocumentRow row, const std::string& id) {
+    row.section_id = id;
     row.sub_index = seen[row.section_id]++;
     ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
     out.rows.push_back(std::move(row));
   };
   for (const Section& section : document.sections) {
+    const std::string id = section_id(section);
     switch (section.type) {
       case SectionType::kProse: {
         DocumentRow row;
         row.text = std::string(trim(section.content));
         row.line = section.content_line;
-        if (!row.text.empty()) add(std::move(row), section);
+        if (!row.text.empty()) add(std::move(row), id);
         break;
       }
       case SectionType::kInstruction:
@@ -38,7 +39,7 @@ DocumentRows rows_of(const Document& document) {
           row.answer = std::move(pair.answer);
           row.is_probe = pair.is_probe;
           row.line = pair.line;
-          add(std::move(row), section);
+          add(std::move(row), id);
         }
         break;
       case SectionType::kPreference:

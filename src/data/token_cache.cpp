@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-
 #include <utility>
 
 #include "data/token_cache_entry.h"
