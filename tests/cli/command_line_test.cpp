@@ -78,7 +78,7 @@ TEST_F(CommandLine, AnUnknownCommandIsNamedAndANearOneSuggested) {
   expect_refused({"trian", "notes.dlm", "--seed", "3"}, 2,
                  "dlm: there is no command \"trian\"\nhint: did you mean \"train\"?\n");
   expect_refused({"frobnicate"}, 2,
-                 "dlm: there is no command \"frobnicate\"\nhint: the commands are doctor, init, "
+                 "dlm: there is no command \"frobnicate\"\nhint: the commands are cache, doctor, init, "
                  "prompt, reproduce, show, train; see dlm --help\n");
 }
 
