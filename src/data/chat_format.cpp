@@ -269,8 +269,17 @@ TokenRow ChatFormat::conversation(std::string_view question, std::string_view an
   } else {
     for (const int32_t id : render(false)) row.tokens.push_back(id);
   }
-  // The template must end the turn with a control token, or the model can never learn to stop.
-  if (row.tokens.size() == answer_begin || !tokenizer_.is_added(row.tokens.back())) {
+  // The template must end the turn with a control token, or the model can never learn to stop. What
+  // some templates write behind it, such as the end of the text, a model that stops never writes.
+  size_t end = 0;
+  for (size_t i = row.tokens.size(); i > answer_begin; --i) {
+    const int32_t id = row.tokens[i - 1];
+    const bool is_blank = trim(tokenizer_.decode(std::span(&id, 1), false)).empty();
+    if (!is_blank && !tokenizer_.is_added(id)) break;
+    if (!is_blank) end = i;
+  }
+  row.tokens.resize(end);
+  if (end == 0) {
     throw Error(
         ErrorKind::kBase, "the chat template does not end an answer with a control token",
         "a model trained with it would never stop; use a base whose template ends its turns",

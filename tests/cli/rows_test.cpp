@@ -72,7 +72,7 @@ TEST_F(CliTest, ARepeatedPairIsSaidByTrainAndTrainedOnce) {
   const ProgramResult result = run({"train", document().string(), "--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(shown(result.err)
-                .find("HERE/notes.dlm:18:1: this pair stands at line 7 already; it is "
+                .find("HERE/notes.dlm:19:1: this pair stands at line 7 already; it is "
                       "trained once"),
             std::string::npos)
       << result.err;
@@ -154,14 +154,31 @@ TEST_F(CacheTest, ABrokenDocumentIsRefused) {
 
 TEST_F(CacheTest, ALargeDocumentIsReadFromItInTheNextRun) {
   std::string body;
-  while (body.size() < (size_t{1} << 20)) {
+  while (body.size() < 1'300'000) {
     body += "The otter swims in river " + std::to_string(body.size()) + ". ";
     if (body.size() % 3 == 0) body += "\n::prose::\n";
   }
   write_document("::instruction::\n### Q\nq\n\n### A\na\n::prose::\n" + body);
+  const auto hit_rate = [&] {
+    const ProgramResult shown = run({"cache", "show", document().string(), "--json"});
+    return parse_json(shown.out).at("last_run_hit_rate");
+  };
   // Reading is all that a dry run does.
   EXPECT_EQ(run({"train", document().string(), "--dry-run"}).exit_code, 0);
   EXPECT_FALSE(fs::exists(store()));
+  const auto train = [&](const char* flag) {
+    const ProgramResult result =
+        run({"train", document().string(), "--max-steps", "1", "--json", flag});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return parse_json(result.out).at("adapter_sha256").as_string();
+  };
+  const std::string sha256 = train("--no-cache");
+  EXPECT_EQ(num_entries(), 0);
+  EXPECT_EQ(train("--fresh"), sha256);
+  EXPECT_GT(num_entries(), 1);
+  EXPECT_EQ(hit_rate().as_double(), 0.0);
+  EXPECT_EQ(train("--fresh"), sha256);
+  EXPECT_EQ(hit_rate().as_double(), 1.0);
 }
 
 }  // namespace

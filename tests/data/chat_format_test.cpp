@@ -315,6 +315,19 @@ TEST_F(ChatFormatTest, RefusesATemplateWhoseEndOfTurnIsNoToken) {
   EXPECT_EQ(kind_, ErrorKind::kBase);
 }
 
+TEST_F(ChatFormatTest, NothingBehindTheEndOfTheTurnCarriesLoss) {
+  write("tokenizer_config.json",
+        tiny_tokenizer_config("<|endoftext|>",
+                              "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+                              "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}"
+                              "<|im_start|>assistant\n{% else %}<|endoftext|>{% endif %}"));
+  fs::remove(folder_ / "generation_config.json");
+  const ChatFormat format = load();
+  const TokenRow row = format.conversation("q", "The heron.", std::nullopt);
+  EXPECT_EQ(format.tokenizer().decode(labelled(row), false), "The heron.<|im_end|>");
+  EXPECT_EQ(format.stop_tokens(), (std::vector<int32_t>{kEndOfText, kImEnd}));
+}
+
 TEST_F(ChatFormatTest, RefusesATemplateThatDropsTheAnswer) {
   write("tokenizer_config.json",
         tiny_tokenizer_config("<|im_end|>", "{{ messages[0].content }}<|im_end|>"));
