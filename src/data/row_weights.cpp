@@ -1,7 +1,6 @@
 #include "data/row_weights.h"
 
 #include <cmath>
-#include <string>
 
 #include "support/blake2b.h"
 #include "support/error.h"
@@ -24,6 +23,17 @@ int64_t num_copies(double weight, int64_t seed, std::string_view section_id) {
   const double whole = std::floor(weight);
   const double fraction = weight - whole;
   return static_cast<int64_t>(whole) + (fraction > 0 && keep_roll(seed, section_id) < fraction);
+}
+
+std::optional<WeightDistribution> weight_distribution(const DocumentRows& rows) {
+  WeightDistribution counts;
+  bool has_weights = false;
+  for (const DocumentRow& row : rows.rows) {
+    has_weights = has_weights || row.weight != 1.0;
+    for (const auto& [tag, value] : row.tags) ++counts[tag][value];
+  }
+  if (!has_weights) return std::nullopt;
+  return counts;
 }
 
 }  // namespace dlm

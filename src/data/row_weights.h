@@ -3,7 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
 #include <string_view>
+
+#include "data/rows.h"
 
 namespace dlm {
 
@@ -13,5 +18,9 @@ double keep_roll(int64_t seed, std::string_view section_id);
 // 0 for a weight of 0 or less. Throws Error(kTrain) for a weight that is not a number, or is beyond
 // a million.
 int64_t num_copies(double weight, int64_t seed, std::string_view section_id);
+
+// Rows by tag and value before copies are made; none when no row has a weight other than 1.
+using WeightDistribution = std::map<std::string, std::map<std::string, int64_t>>;
+std::optional<WeightDistribution> weight_distribution(const DocumentRows& rows);
 
 }  // namespace dlm

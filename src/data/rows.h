@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,9 +27,10 @@ struct DocumentRow {
   std::string answer;
   bool is_probe = false;
   std::string section_id;
-  int64_t sub_index = 0;  // occurrence number within its section id, from 0
-  int line = 0;           // in the document
-  double weight = 1.0;    // of its tags: how often it is trained
+  int64_t sub_index = 0;                    // occurrence number within its section id, from 0
+  int line = 0;                             // in the document
+  std::map<std::string, std::string> tags;  // of source files
+  double weight = 1;                        // how often it is trained, by its tags
 };
 
 struct DocumentRows {

@@ -337,6 +337,7 @@ class Run {
     version_record_.general_rows_sha256 = general_digest(state_.general);
     version_record_.determinism_class = result_.determinism_class;
     version_record_.max_steps = max_steps_;
+    version_record_.weight_distribution = weight_distribution(p_.rows);
     version_record_.parts = state_.parts;
     version_record_.micro_batch_tokens = result_.plan.micro_batch_tokens;
     version_record_.kept = result_.loop.kept;
