@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/row_listing.h"
 #include "doc/document.h"
 #include "store/inspection.h"
 #include "store/store_layout.h"
@@ -18,6 +19,8 @@ namespace {
 
 struct ShowOptions {
   std::string path;
+  std::optional<std::string> base;
+  bool rows = false;
   bool json = false;
 };
 
@@ -63,7 +66,22 @@ std::string text_of(const StoreInspection& s) {
   return text;
 }
 
+int show_rows(const ShowOptions& options) {
+  const Prepared prepared =
+      prepare_rows(read_document(options.path), options.path, options.base, base_search(),
+                   [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); });
+  const RowListing listing = list_rows(prepared);
+  if (options.json) {
+    write_out(rows_json(listing).dump(2) + "\n");
+  } else {
+    write_rows(listing, progress_target(stdout).has_colour,
+               [](const std::string& row) { write_out(row); });
+  }
+  return 0;
+}
+
 int run_show(const ShowOptions& options, const GlobalOptions& globals) {
+  if (options.rows) return show_rows(options);
   const fs::path path = options.path;
   const Document document = load_document(path);
   for (const Warning& w : document.warnings) warn(w.place.to_string() + ": " + w.message);
@@ -104,6 +122,12 @@ Action add_show(CLI::App& app, const GlobalOptions& globals) {
   auto options = std::make_shared<ShowOptions>();
   CLI::App* command = app.add_subcommand("show", "Show what a document's store holds");
   command->add_option("path", options->path, "The document")->required()->type_name("PATH");
+  auto* rows = command->add_flag(
+      "--rows", options->rows,
+      "Show the rows that training makes of it, and which of their tokens carry loss");
+  command->add_option("--base", options->base, "With --rows: as this base sees them")
+      ->type_name("KEY")
+      ->needs(rows);
   command->add_flag("--json", options->json, "Print JSON");
   return [options, &globals] { return run_show(*options, globals); };
 }

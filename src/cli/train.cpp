@@ -26,6 +26,7 @@ struct TrainOptions {
   bool resume = false;
   bool fresh = false;
   bool replay_deleted = false;
+  bool no_cache = false;
   int64_t checkpoint_seconds = 60;
   bool strict_lock = false;
   bool update_lock = false;
@@ -100,6 +101,7 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   request.resume = options.resume;
   request.fresh = options.fresh;
   request.replay_deleted = options.replay_deleted;
+  request.use_token_cache = !options.no_cache;
   request.checkpoint_seconds = options.checkpoint_seconds;
   request.lock_mode = lock_mode(options);
   request.num_threads = globals.num_threads;
@@ -175,6 +177,8 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
       ->type_name("SECONDS")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->capture_default_str();
+  command->add_flag("--no-cache", options->no_cache,
+                    "Tokenize anew: neither read nor write the token cache");
   auto* strict = command->add_flag("--strict-lock", options->strict_lock,
                                    "Refuse when anything the last run depended on has changed");
   auto* update = command->add_flag("--update-lock", options->update_lock,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "data/prose_chunks.h"
 #include "support/error.h"
 #include "support/text.h"
 
@@ -78,8 +79,20 @@ std::string joined(std::span<const Piece> pieces) {
 
 }  // namespace
 
+std::vector<int32_t> TokenRow::labels() const {
+  std::vector<int32_t> labels;
+  if (!loss_begin) return labels;
+  labels.assign(tokens.size(), -1);
+  for (size_t i = std::max<size_t>(*loss_begin, 1); i < tokens.size(); ++i)
+    labels[i - 1] = tokens[i];
+  if (!labels.empty()) labels.back() = next;
+  return labels;
+}
+
 int64_t TokenRow::num_labels() const {
-  return std::count_if(labels.begin(), labels.end(), [](int32_t l) { return l >= 0; });
+  if (!loss_begin || tokens.empty()) return 0;
+  const size_t first = std::min(std::max<size_t>(*loss_begin, 1), tokens.size());
+  return static_cast<int64_t>(tokens.size() - first) + (next >= 0);
 }
 
 ChatFormat ChatFormat::load(const fs::path& folder) {
@@ -146,6 +159,10 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
   const std::vector<int32_t> wrapped = format.tokenizer_.encode("a", true);
   const auto at = std::search(wrapped.begin(), wrapped.end(), bare.begin(), bare.end());
   if (at != wrapped.end()) format.text_prefix_.assign(wrapped.begin(), at);
+  if (!bare.empty()) {
+    const std::string& first = format.tokenizer_.token_text(bare.front());
+    format.puts_blank_before_text_ = first.starts_with("\u2581") || first.starts_with("\u0120");
+  }
 
   std::optional<std::string> jinja;
   if (path_exists(folder / "chat_template.jinja"))
@@ -252,31 +269,68 @@ TokenRow ChatFormat::conversation(std::string_view question, std::string_view an
   } else {
     for (const int32_t id : render(false)) row.tokens.push_back(id);
   }
-  // The template must end the turn with a control token, or the model can never learn to stop.
-  if (row.tokens.size() == answer_begin || !tokenizer_.is_added(row.tokens.back())) {
+  // The template must end the turn with a control token, or the model can never learn to stop. What
+  // some templates write behind it, such as the end of the text, a model that stops never writes.
+  size_t end = 0;
+  for (size_t i = row.tokens.size(); i > answer_begin; --i) {
+    const int32_t id = row.tokens[i - 1];
+    const bool is_blank = trim(tokenizer_.decode(std::span(&id, 1), false)).empty();
+    if (!is_blank && !tokenizer_.is_added(id)) break;
+    if (!is_blank) end = i;
+  }
+  row.tokens.resize(end);
+  if (end == 0) {
     throw Error(
         ErrorKind::kBase, "the chat template does not end an answer with a control token",
         "a model trained with it would never stop; use a base whose template ends its turns",
         {folder_, 0, 0});
   }
-  row.labels.assign(row.tokens.size(), -1);
-  for (size_t i = answer_begin; i < row.tokens.size(); ++i) row.labels[i - 1] = row.tokens[i];
+  row.loss_begin = answer_begin;
   return row;
 }
 
-std::vector<TokenRow> ChatFormat::text_rows(std::string_view text, int64_t max_tokens) const {
-  std::vector<int32_t> ids = text_prefix_;
-  for (const int32_t id : tokenizer_.encode_ordinary(text)) ids.push_back(id);
-  if (end_of_text_) ids.push_back(*end_of_text_);
-  std::vector<TokenRow> rows;
-  const auto total = static_cast<int64_t>(ids.size());
-  for (int64_t first = 0; first + 1 < total; first += max_tokens) {
-    const int64_t last = std::min(first + max_tokens, total - 1);
-    TokenRow row;
-    row.tokens.assign(ids.begin() + first, ids.begin() + last);
-    row.labels.assign(ids.begin() + first + 1, ids.begin() + last + 1);
-    rows.push_back(std::move(row));
+// Tokenizers that put a blank before each text would put one into the middle of a text that is
+// encoded in pieces; behind a line end they do not.
+std::vector<int32_t> ChatFormat::encode_within(std::string_view text, size_t begin,
+                                               size_t end) const {
+  const std::string_view piece = text.substr(begin, end - begin);
+  if (begin == 0 || !puts_blank_before_text_) return tokenizer_.encode_ordinary(piece);
+  const std::vector<int32_t> line_end = tokenizer_.encode_ordinary("\n");
+  std::vector<int32_t> ids = tokenizer_.encode_ordinary("\n" + std::string(piece));
+  if (ids.size() < line_end.size() || !std::equal(line_end.begin(), line_end.end(), ids.begin())) {
+    return tokenizer_.encode_ordinary(piece);
   }
+  ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(line_end.size()));
+  return ids;
+}
+
+std::vector<TokenRow> ChatFormat::text_rows(std::string_view text, int64_t max_tokens) const {
+  const size_t prefix = text_prefix_.size();
+  const auto room = std::max<int64_t>(1, max_tokens - static_cast<int64_t>(prefix));
+  std::vector<TokenRow> rows;
+  const auto add = [&](std::span<const int32_t> ids, const ProseChunk& chunk) {
+    TokenRow row;
+    row.tokens.reserve(prefix + ids.size());
+    row.tokens = text_prefix_;
+    row.tokens.insert(row.tokens.end(), ids.begin(), ids.end());
+    // The first token of a later row is the last label of the row before.
+    row.loss_begin = rows.empty() ? prefix : prefix + 1;
+    row.text_begin = chunk.begin;
+    row.text_end = chunk.end;
+    if (!rows.empty()) rows.back().next = ids.front();
+    rows.push_back(std::move(row));
+  };
+  cut_prose(
+      text, room, [&](size_t begin, size_t end) { return encode_within(text, begin, end); },
+      [&](const ProseChunk& chunk, std::span<const int32_t> ids) {
+        while (!ids.empty()) {  // once, but for a character of more tokens than a row may have
+          const size_t count = std::min(ids.size(), static_cast<size_t>(room));
+          add(ids.first(count), chunk);
+          ids = ids.subspan(count);
+        }
+      });
+  if (!rows.empty() && end_of_text_) rows.back().next = *end_of_text_;
+  std::erase_if(rows, [](const TokenRow& row) { return row.num_labels() == 0; });
   return rows;
 }
 

@@ -17,12 +17,22 @@
 
 namespace dlm {
 
-// One training row. labels[i] is the token after tokens[i] where it carries loss, else -1.
+// One training row. Its loss covers one run of tokens up to the end, so labels need no memory of
+// their own.
 struct TokenRow {
   std::vector<int32_t> tokens;
-  std::vector<int32_t> labels;
+  // tokens[loss_begin] and all behind it carry loss (but for tokens[0], which nothing predicts);
+  // none: what is to be learned is not known yet.
+  std::optional<size_t> loss_begin;
+  int32_t next = -1;  // the token behind the last one, which carries loss too; -1: none
   uint64_t id = 0;    // of its content; keys the row's random numbers
   size_t source = 0;  // which document row it came from
+  // Prose: the bytes of the document row's text.
+  size_t text_begin = 0;
+  size_t text_end = 0;
+
+  // labels()[i] is the token after tokens[i] where it carries loss, else -1. Empty when not known.
+  std::vector<int32_t> labels() const;
   int64_t num_labels() const;
 };
 
@@ -49,8 +59,10 @@ class ChatFormat {
   // The same followed by the answer and the turn's end; labels as in TokenRow.
   TokenRow conversation(std::string_view question, std::string_view answer,
                         const std::optional<std::string>& system_prompt) const;
-  // A text with its beginning and end tokens, cut into rows of at most `max_tokens` that follow on
-  // each other; every token but the first is a label once.
+  // A text with its end token, cut at borders of sentences or lines into rows of at most
+  // `max_tokens` that follow on each other. Each row begins with what the tokenizer puts before
+  // texts; every token of the text is a label once, but for the first where nothing stands before
+  // it.
   std::vector<TokenRow> text_rows(std::string_view text, int64_t max_tokens) const;
 
  private:
@@ -61,12 +73,15 @@ class ChatFormat {
   std::vector<int32_t> encode_rendered(const Render& render,
                                        const std::vector<std::string>& contents) const;
   const ChatTemplate& chat_template() const;
+  // Of text[begin, end), as it is tokenized within the text.
+  std::vector<int32_t> encode_within(std::string_view text, size_t begin, size_t end) const;
 
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;
   std::vector<int32_t> stop_tokens_;
   std::optional<int32_t> end_of_text_;
   std::vector<int32_t> text_prefix_;  // what the tokenizer puts before every text, such as BOS
+  bool puts_blank_before_text_ = false;
   std::string folder_;
 };
 

@@ -15,19 +15,20 @@ DocumentRows rows_of(const Document& document) {
   DocumentRows out;
   std::map<std::string, int64_t> seen;
   const std::string path = document.path.string();
-  const auto add = [&](DocumentRow row, const Section& section) {
-    row.section_id = section_id(section);
+  const auto add = [&](DocumentRow row, const std::string& id) {
+    row.section_id = id;
     row.sub_index = seen[row.section_id]++;
     ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
     out.rows.push_back(std::move(row));
   };
   for (const Section& section : document.sections) {
+    const std::string id = section_id(section);
     switch (section.type) {
       case SectionType::kProse: {
         DocumentRow row;
         row.text = std::string(trim(section.content));
         row.line = section.content_line;
-        if (!row.text.empty()) add(std::move(row), section);
+        if (!row.text.empty()) add(std::move(row), id);
         break;
       }
       case SectionType::kInstruction:
@@ -38,7 +39,7 @@ DocumentRows rows_of(const Document& document) {
           row.answer = std::move(pair.answer);
           row.is_probe = pair.is_probe;
           row.line = pair.line;
-          add(std::move(row), section);
+          add(std::move(row), id);
         }
         break;
       case SectionType::kPreference:
@@ -54,18 +55,26 @@ DocumentRows rows_of(const Document& document) {
   return out;
 }
 
-bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
-  if (row.origin == RowOrigin::kReplay) return false;
+uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index) {
   std::string key = std::to_string(seed);
   key.push_back('\0');
-  key += row.section_id;
+  key += id;
   key.push_back('\0');
-  key += std::to_string(row.sub_index);
+  key += std::to_string(index);
   uint64_t bucket = 0;
   const std::string hex = sha256_hex(key);
   std::from_chars(hex.data(), hex.data() + 16, bucket, 16);
+  return bucket;
+}
+
+bool is_held_out(uint64_t bucket, double fraction) {
   if (fraction >= 1.0) return true;
   return bucket < static_cast<uint64_t>(std::ldexp(fraction, 64));
+}
+
+bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
+  if (row.origin == RowOrigin::kReplay) return false;
+  return is_held_out(split_bucket(seed, row.section_id, row.sub_index), fraction);
 }
 
 }  // namespace dlm

@@ -3,7 +3,10 @@
 // and media sections give no rows here.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "doc/document.h"
@@ -24,8 +27,10 @@ struct DocumentRow {
   std::string answer;
   bool is_probe = false;
   std::string section_id;
-  int64_t sub_index = 0;  // occurrence number within its section id, from 0
-  int line = 0;           // in the document
+  int64_t sub_index = 0;                    // occurrence number within its section id, from 0
+  int line = 0;                             // in the document
+  std::map<std::string, std::string> tags;  // of source files
+  double weight = 1;                        // how often it is trained, by its tags
 };
 
 struct DocumentRows {
@@ -38,6 +43,11 @@ struct DocumentRows {
 
 // Throws Error(kParse) with the line for a section whose grammar is broken.
 DocumentRows rows_of(const Document& document);
+
+// The number in [0, 2^64) that decides on which side of the split (seed, id, index) falls.
+uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index);
+// Whether a bucket is among the first `fraction` of all.
+bool is_held_out(uint64_t bucket, double fraction);
 
 // Whether the row belongs to validation: a hash of (seed, section id, sub index), so that adding
 // sections never moves a row. About `fraction` of the rows do.

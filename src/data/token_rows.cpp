@@ -1,9 +1,12 @@
 #include "data/token_rows.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "support/error.h"
 #include "support/hash.h"
+#include "support/text.h"
+#include "support/version.h"
 
 namespace dlm {
 
@@ -19,48 +22,154 @@ uint64_t content_id(std::string_view kind, std::string_view section_id, int64_t 
   return id;
 }
 
+// Of all that a row's tokens follow from.
+TokenCacheKey key_of(const DocumentRow& row, const CachedTokens& cached,
+                     const std::optional<std::string>& system_prompt, int64_t max_tokens) {
+  const bool is_chat = row.kind == RowKind::kChat;
+  const std::string limit = std::to_string(max_tokens);
+  const std::string_view parts[] = {kVersion,
+                                    cached.tokenizer_digest,
+                                    is_chat ? "chat" : "text",
+                                    is_chat ? std::string_view() : std::string_view(limit),
+                                    is_chat && system_prompt ? *system_prompt : std::string_view(),
+                                    is_chat ? row.question : row.text,
+                                    row.answer};
+  return token_cache_key(parts);
+}
+
+// Whether cached rows can be those of `row`; a check against files that another program wrote.
+bool could_be_rows_of(const DocumentRow& row, const std::vector<TokenRow>& found,
+                      const ChatFormat& format) {
+  const auto vocab_size = static_cast<int64_t>(format.tokenizer().vocab_size());
+  return std::all_of(found.begin(), found.end(), [&](const TokenRow& r) {
+    return !r.tokens.empty() && r.next >= -1 && r.next < vocab_size &&
+           r.text_end <= row.text.size() &&
+           std::all_of(r.tokens.begin(), r.tokens.end(),
+                       [&](int32_t id) { return id >= 0 && id < vocab_size; });
+  });
+}
+
+std::vector<TokenRow> rows_of_one(const DocumentRow& row, const ChatFormat& format,
+                                  const std::optional<std::string>& system_prompt,
+                                  int64_t max_tokens, const std::string& document_path) {
+  if (row.kind == RowKind::kText) return format.text_rows(row.text, max_tokens);
+  try {
+    std::vector<TokenRow> one;
+    one.push_back(format.conversation(row.question, row.answer, system_prompt));
+    return one;
+  } catch (const Error& error) {
+    if (!error.place().path.empty()) throw;
+    throw error.at({document_path, row.line, 1});
+  }
+}
+
+struct LongPair {
+  int line;
+  size_t num_tokens;
+};
+
+[[noreturn]] void refuse_long_pairs(const std::vector<LongPair>& pairs, int64_t max_tokens,
+                                    int64_t context, const std::string& document_path) {
+  const bool is_context = max_tokens == context;
+  const std::string limit =
+      is_context ? "the base's context holds " + std::to_string(context)
+                 : "more than the " + std::to_string(max_tokens) + " that a row may have";
+  std::string message =
+      "this pair has " + std::to_string(pairs[0].num_tokens) + " tokens, " + limit;
+  if (pairs.size() > 1) {
+    constexpr size_t kShown = 20;
+    std::vector<std::string> others;
+    for (size_t i = 1; i < std::min(pairs.size(), kShown + 1); ++i) {
+      others.push_back("line " + std::to_string(pairs[i].line) + " (" +
+                       std::to_string(pairs[i].num_tokens) + ")");
+    }
+    if (pairs.size() > kShown + 1) {
+      others.push_back(std::to_string(pairs.size() - kShown - 1) + " more");
+    }
+    message += "; so have those at " + join(others, ", ");
+  }
+  throw Error(ErrorKind::kTrain, message,
+              is_context ? "split the answer, or use a base with a longer context"
+                         : "raise training.sequence_len up to the base's context, or split the "
+                           "answer",
+              {document_path, pairs[0].line, 1});
+}
+
 }  // namespace
 
 std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& format,
                                     const std::optional<std::string>& system_prompt,
                                     int64_t max_tokens, const std::string& document_path,
-                                    int64_t context) {
+                                    int64_t context, CachedTokens* cached) {
   std::vector<TokenRow> out;
+  std::vector<LongPair> long_pairs;
   for (size_t i = 0; i < rows.rows.size(); ++i) {
     const DocumentRow& source = rows.rows[i];
-    if (source.kind == RowKind::kText) {
-      int64_t part = 0;
-      for (TokenRow& row : format.text_rows(source.text, max_tokens)) {
-        row.id = content_id("text", source.section_id, source.sub_index, part++);
-        row.source = i;
-        out.push_back(std::move(row));
-      }
-      continue;
+    const bool is_chat = source.kind == RowKind::kChat;
+    std::optional<std::vector<TokenRow>> found;
+    TokenCacheKey key{};
+    if (cached != nullptr) {
+      key = key_of(source, *cached, system_prompt, max_tokens);
+      found = cached->cache.find(key);
+      if (found && !could_be_rows_of(source, *found, format)) found.reset();
+      if (!found) cached->missing.push_back({key, out.size(), 0});
     }
-    TokenRow row;
-    try {
-      row = format.conversation(source.question, source.answer, system_prompt);
-    } catch (const Error& error) {
-      if (!error.place().path.empty()) throw;
-      throw error.at({document_path, source.line, 1});
+    std::vector<TokenRow> made =
+        found ? std::move(*found)
+              : rows_of_one(source, format, system_prompt, max_tokens, document_path);
+    if (cached != nullptr && !found) cached->missing.back().count = made.size();
+    if (is_chat && static_cast<int64_t>(made[0].tokens.size()) > max_tokens) {
+      long_pairs.push_back({source.line, made[0].tokens.size()});
     }
-    if (static_cast<int64_t>(row.tokens.size()) > max_tokens) {
-      const Place place{document_path, source.line, 1};
-      const std::string size = "this pair has " + std::to_string(row.tokens.size()) + " tokens, ";
-      if (max_tokens == context) {
-        throw Error(ErrorKind::kTrain, size + "the base's context holds " + std::to_string(context),
-                    "split the answer, or use a base with a longer context", place);
-      }
-      throw Error(ErrorKind::kTrain,
-                  size + "more than the " + std::to_string(max_tokens) + " that a row may have",
-                  "raise training.sequence_len up to the base's context, or split the answer",
-                  place);
+    int64_t part = 0;
+    for (TokenRow& row : made) {
+      row.id = content_id(is_chat ? "chat" : "text", source.section_id, source.sub_index, part++);
+      row.source = i;
+      out.push_back(std::move(row));
     }
-    row.id = content_id("chat", source.section_id, source.sub_index, 0);
-    row.source = i;
-    out.push_back(std::move(row));
   }
+  if (!long_pairs.empty()) refuse_long_pairs(long_pairs, max_tokens, context, document_path);
   return out;
+}
+
+std::vector<std::string> describe_rows(const DocumentRows& rows,
+                                       const std::vector<TokenRow>& token_rows,
+                                       int64_t max_tokens) {
+  size_t num_tokens = 0, longest = 0;
+  int longest_line = 0;
+  std::vector<size_t> num_parts(rows.rows.size());
+  for (const TokenRow& row : token_rows) {
+    num_tokens += row.tokens.size();
+    ++num_parts[row.source];
+    const DocumentRow& source = rows.rows[row.source];
+    if (source.kind == RowKind::kChat && row.tokens.size() > longest) {
+      longest = row.tokens.size();
+      longest_line = source.line;
+    }
+  }
+  const auto counted = [](int64_t count, const char* noun) {
+    return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+  };
+  std::string first = counted(rows.num_chat, "pair") + " and " + counted(rows.num_text, "text") +
+                      ": " + counted(static_cast<int64_t>(token_rows.size()), "row") + ", " +
+                      counted(static_cast<int64_t>(num_tokens), "token");
+  if (longest > 0) {
+    first += "; the longest pair has " + std::to_string(longest) + " of " +
+             std::to_string(max_tokens) + " tokens";
+    if (longest_line > 0) first += " (line " + std::to_string(longest_line) + ")";
+  }
+  std::vector<std::string> lines = {std::move(first)};
+  int64_t cut_texts = 0, cut_rows = 0;
+  for (const size_t parts : num_parts) {
+    if (parts < 2) continue;
+    ++cut_texts;
+    cut_rows += static_cast<int64_t>(parts);
+  }
+  if (cut_texts > 0) {
+    lines.push_back(counted(cut_texts, "long text") + " cut into " + counted(cut_rows, "row") +
+                    " at borders of sentences or lines");
+  }
+  return lines;
 }
 
 }  // namespace dlm

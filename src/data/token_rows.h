@@ -7,14 +7,33 @@
 
 #include "data/chat_format.h"
 #include "data/rows.h"
+#include "data/token_cache.h"
 
 namespace dlm {
 
-// All rows of a document. Throws Error(kTrain) with the line of a pair that is longer than
-// max_tokens, saying that it is the base's context when it is.
+// The token cache in the hands of tokenize_rows.
+struct CachedTokens {
+  TokenCache cache;
+  std::string tokenizer_digest;  // of the files that turn text into tokens
+  // What the cache did not have: rows [first, first + count) of the result.
+  struct Missing {
+    TokenCacheKey key;
+    size_t first = 0;
+    size_t count = 0;
+  };
+  std::vector<Missing> missing;
+};
+
+// All rows of a document. Throws Error(kTrain) at the line of the first pair that is longer than
+// max_tokens, naming all such pairs with their lines and sizes, and saying that it is the base's
+// context when it is.
 std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& format,
                                     const std::optional<std::string>& system_prompt,
                                     int64_t max_tokens, const std::string& document_path,
-                                    int64_t context = 0);
+                                    int64_t context = 0, CachedTokens* cached = nullptr);
+
+// What a plan says of the rows: how many tokens, the longest pair, texts that were cut.
+std::vector<std::string> describe_rows(const DocumentRows& rows,
+                                       const std::vector<TokenRow>& token_rows, int64_t max_tokens);
 
 }  // namespace dlm

@@ -19,19 +19,20 @@ size_t num_mixed(int64_t num_parameters) {
 void answer_row(TokenRow& row, Decoder& decoder, Device& device, const ChatFormat& format) {
   check_interrupted();
   const std::vector<int32_t> prompt = row.tokens;
-  row.labels.assign(prompt.size(), -1);
   const auto prompt_tokens = static_cast<int64_t>(prompt.size());
   const int64_t capacity =
       std::min(prompt_tokens + kGeneralAnswerTokens, decoder.config().max_positions);
   // No room for an answer.
-  if (prompt_tokens >= capacity) return;
+  if (prompt_tokens >= capacity) {
+    row.loss_begin = prompt.size();
+    return;
+  }
   Generator generator(decoder, nullptr, device, capacity);
   const Generation said =
       generate(generator, prompt, capacity - prompt_tokens, format.stop_tokens(), {});
   row.tokens.insert(row.tokens.end(), said.tokens.begin(), said.tokens.end());
-  row.labels.assign(row.tokens.size(), -1);
-  for (size_t i = prompt.size(); i < row.tokens.size(); ++i) row.labels[i - 1] = row.tokens[i];
-  if (said.stopped) row.labels.back() = said.stop_token;
+  row.loss_begin = prompt.size();
+  if (said.stopped) row.next = said.stop_token;
 }
 
 }  // namespace

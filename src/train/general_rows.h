@@ -29,7 +29,7 @@ struct GeneralRows {
 
   // The row with its answer; one that has none carries no label.
   const TokenRow& answered(TokenRow& row) const {
-    if (row.labels.empty()) answer(row);
+    if (!row.loss_begin) answer(row);
     return row;
   }
 };

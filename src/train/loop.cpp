@@ -46,7 +46,7 @@ int64_t longest_row(const LoopRows& rows) {
   for (const auto* list :
        {&rows.train, &rows.judged, &rows.general.mixed, &rows.general.measured}) {
     for (const TokenRow& row : *list) {
-      const size_t to_come = row.labels.empty() ? size_t{kGeneralAnswerTokens} : 0;
+      const size_t to_come = !row.loss_begin ? size_t{kGeneralAnswerTokens} : 0;
       longest = std::max(longest, row.tokens.size() + to_come);
     }
   }
@@ -218,7 +218,7 @@ StepReport TrainingLoop::take_step(int64_t step) {
       const TokenRow& row = *chosen[i].row;
       const auto size = static_cast<int64_t>(row.tokens.size());
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
-      batch.add_row(row.tokens, row.labels,
+      batch.add_row(row.tokens, row.labels(),
                     random_key({static_cast<uint64_t>(plan_.seed), chosen[i].epoch, row.id}));
     }
     exec_.forward(batch);
@@ -298,7 +298,7 @@ double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, in
     for (; i < rows.size(); ++i) {
       const auto size = static_cast<int64_t>(rows[i].tokens.size());
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
-      batch.add_row(rows[i].tokens, rows[i].labels, rows[i].id);
+      batch.add_row(rows[i].tokens, rows[i].labels(), rows[i].id);
     }
     exec.forward(batch);
     size_t at = 0;

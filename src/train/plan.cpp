@@ -138,6 +138,7 @@ TrainingPlan make_plan(const PlanInput& in) {
     return in.frontmatter->was_written(std::string("training.") + key);
   };
   TrainingPlan p;
+  p.reasons = in.row_notes;
   p.dtype = choose_dtype(*in.frontmatter, in.machine_has_bf16);
   p.seed = in.seed.value_or(t.seed);
   p.rank = t.adapter.lora_r;
@@ -207,7 +208,7 @@ TrainingPlan make_plan(const PlanInput& in) {
                                     static_cast<double>(in.model->num_parameters()) / 1e6));
   }
   p.warmup_steps = static_cast<int64_t>(std::ceil(t.warmup_ratio * static_cast<double>(p.steps)));
-  p.holds_out = in.num_chat_rows >= kHoldOutFrom;
+  p.holds_out = holds_out(in.num_chat_rows);
   p.reasons.push_back(p.holds_out
                           ? "a tenth of the rows is held out to choose the weights"
                           : fmt::format("nothing is held out: fewer than {} pairs", kHoldOutFrom));

@@ -19,9 +19,10 @@ struct PlanInput {
   const Frontmatter* frontmatter = nullptr;
   const ModelConfig* model = nullptr;
   std::string base_key;
-  int64_t num_rows = 0;       // document rows that train
-  int64_t num_chat_rows = 0;  // of them question-answer pairs
-  int64_t num_tokens = 0;     // of all document rows
+  std::vector<std::string> row_notes;  // what there is to say of the rows
+  int64_t num_rows = 0;                // document rows that train
+  int64_t num_chat_rows = 0;           // of them question-answer pairs
+  int64_t num_tokens = 0;              // of all document rows
   int64_t longest_row = 0;
   int64_t num_general_rows = 0;
   int64_t general_tokens = 0;
@@ -69,6 +70,9 @@ struct TrainingPlan {
 // From this many question-answer pairs on, a tenth of the rows is held out to choose the weights;
 // fewer pairs would lose what they hold.
 inline constexpr int64_t kHoldOutFrom = 64;
+inline bool holds_out(int64_t num_pairs) {
+  return num_pairs >= kHoldOutFrom;
+}
 
 // The longest row: training.sequence_len, but no more than the base's context.
 int64_t max_row_tokens(const Frontmatter& frontmatter, const ModelConfig& model);

@@ -1,11 +1,17 @@
 #include "train/prepare.h"
 
 #include <algorithm>
+#include <span>
 
-#include "data/token_rows.h"
+#include "data/row_report.h"
+#include "data/row_weights.h"
+#include "data/split.h"
 #include "engine/cpu/gemm.h"
+#include "engine/random.h"
 #include "formats/safetensors.h"
 #include "infer/session.h"
+#include "store/store_layout.h"
+#include "support/error.h"
 #include "support/hash.h"
 #include "train/machine.h"
 #include "train/run_record.h"
@@ -38,12 +44,57 @@ void refuse_media(const Document& document, const std::string& base_key) {
   }
 }
 
+size_t text_bytes(const DocumentRows& rows) {
+  size_t bytes = 0;
+  for (const DocumentRow& row : rows.rows) {
+    bytes += row.text.size() + row.question.size() + row.answer.size();
+  }
+  return bytes;
+}
+
 // Sizes of the weight files together.
 uint64_t weight_bytes(const fs::path& folder) {
   uint64_t bytes = 0;
   const SafetensorsSet set = SafetensorsSet::open(folder);
   for (const SafetensorsFile& file : set.files()) bytes += fs::file_size(file.path());
   return bytes;
+}
+
+// All of prepare() that follows from the base's folder, which is known.
+void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning,
+               const std::optional<fs::path>& cache_home) {
+  p.model_config = load_model_config(p.base.folder);
+  p.rows = rows_of(p.document);
+  for (const Warning& warning : drop_repeated_rows(p.rows, p.shown_path)) {
+    if (on_warning) on_warning(warning);
+  }
+  p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
+  check_vocabulary(*p.format, p.model_config, p.base.folder);
+  if (cache_home && p.document.frontmatter.training.cache.enabled &&
+      text_bytes(p.rows) >= kTokenCacheFromBytes) {
+    const StoreLayout store(*cache_home, p.document.frontmatter.dlm_id);
+    p.cached_tokens = std::make_unique<CachedTokens>(
+        CachedTokens{TokenCache(store.tokenized_cache()), tokenizer_digest(p.base.folder), {}});
+  }
+  p.token_rows = tokenize_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
+                               max_row_tokens(p.document.frontmatter, p.model_config), p.shown_path,
+                               p.model_config.max_positions, p.cached_tokens.get());
+  if (p.cached_tokens && on_warning) {
+    const Place place{p.cached_tokens->cache.folder().string(), 0, 0};
+    for (const std::string& what : p.cached_tokens->cache.warnings()) on_warning({what, place});
+  }
+}
+
+Prepared parsed(std::string document_bytes, const std::string& shown_path,
+                const std::function<void(const Warning&)>& on_warning) {
+  Prepared p;
+  p.document_bytes = std::move(document_bytes);
+  p.shown_path = shown_path;
+  p.document = parse_document(p.document_bytes, shown_path);
+  if (on_warning) {
+    for (const Warning& warning : p.document.warnings) on_warning(warning);
+  }
+  return p;
 }
 
 }  // namespace
@@ -54,26 +105,25 @@ std::string read_document(const fs::path& path) {
 
 Prepared prepare(std::string document_bytes, const std::string& shown_path,
                  const std::optional<std::string>& base, const BaseSearch& bases,
-                 const std::function<void(const Warning&)>& on_warning) {
-  Prepared p;
-  p.document_bytes = std::move(document_bytes);
-  p.shown_path = shown_path;
-  p.document = parse_document(p.document_bytes, shown_path);
-  if (on_warning) {
-    for (const Warning& warning : p.document.warnings) on_warning(warning);
-  }
+                 const std::function<void(const Warning&)>& on_warning,
+                 const std::optional<fs::path>& cache_home) {
+  Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
   check_supported(p.document.frontmatter);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
   p.base_stamp = weights_stamp(locate_base(key, bases));
   p.base = open_base(key, bases);
-  p.model_config = load_model_config(p.base.folder);
   refuse_media(p.document, p.base.key);
-  p.rows = rows_of(p.document);
-  p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
-  check_vocabulary(*p.format, p.model_config, p.base.folder);
-  p.token_rows = tokenize_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
-                               max_row_tokens(p.document.frontmatter, p.model_config), shown_path,
-                               p.model_config.max_positions);
+  make_rows(p, on_warning, cache_home);
+  return p;
+}
+
+Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
+                      const std::optional<std::string>& base, const BaseSearch& bases,
+                      const std::function<void(const Warning&)>& on_warning) {
+  Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
+  const std::string key = base.value_or(p.document.frontmatter.base_model);
+  p.base = {key, locate_base(key, bases), {}};
+  make_rows(p, on_warning, std::nullopt);
   return p;
 }
 
@@ -83,12 +133,20 @@ PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> m
   in.frontmatter = &p.document.frontmatter;
   in.model = &p.model_config;
   in.base_key = p.base.key;
-  in.num_rows = static_cast<int64_t>(p.token_rows.size());
-  in.num_chat_rows = p.rows.num_chat;
-  for (const TokenRow& row : p.token_rows) {
+  in.row_notes =
+      describe_rows(p.rows, p.token_rows, max_row_tokens(p.document.frontmatter, p.model_config));
+  const std::vector<int64_t> copies =
+      row_copies(p, seed.value_or(p.document.frontmatter.training.seed));
+  for (size_t i = 0; i < p.token_rows.size(); ++i) {
+    const TokenRow& row = p.token_rows[i];
     const auto size = static_cast<int64_t>(row.tokens.size());
-    in.num_tokens += size;
+    in.num_rows += copies[i];
+    in.num_tokens += copies[i] * size;
     in.longest_row = std::max(in.longest_row, size);
+  }
+  in.num_chat_rows = num_trained_pairs(p, copies);
+  if (const auto size = static_cast<int64_t>(p.token_rows.size()); in.num_rows != size) {
+    in.row_notes.push_back(std::to_string(in.num_rows) + " rows after the weights of their tags");
   }
   if (p.format->has_chat_template()) {
     // Before they exist: a prompt and an answer of about 15 tokens each.
@@ -116,23 +174,71 @@ LoraOptions lora_options(const Prepared& p, const TrainingPlan& plan) {
   return options;
 }
 
+std::vector<int64_t> row_copies(const Prepared& p, int64_t seed) {
+  std::vector<int64_t> copies;
+  copies.reserve(p.token_rows.size());
+  bool is_any = p.token_rows.empty();
+  for (const TokenRow& row : p.token_rows) {
+    const DocumentRow& source = p.rows.rows[row.source];
+    copies.push_back(num_copies(source.weight, seed, source.section_id));
+    is_any = is_any || copies.back() > 0;
+  }
+  if (!is_any) {
+    throw Error(ErrorKind::kTrain, "weights dropped every row",
+                "raise a weight in .dlm/training.yaml: all rows have tags with weight 0");
+  }
+  return copies;
+}
+
+int64_t num_trained_pairs(const Prepared& p, const std::vector<int64_t>& copies) {
+  int64_t count = 0;
+  for (size_t i = 0; i < copies.size(); ++i) {
+    count += copies[i] > 0 && p.rows.rows[p.token_rows[i].source].kind == RowKind::kChat;
+  }
+  return count;
+}
+
+std::vector<bool> held_out(const Prepared& p, int64_t seed) {
+  constexpr double kHeldOut = 0.1;
+  std::vector<SplitRow> rows;
+  rows.reserve(p.token_rows.size());
+  for (const TokenRow& row : p.token_rows) {
+    const DocumentRow& source = p.rows.rows[row.source];
+    const std::string_view text = source.text;
+    rows.push_back(
+        {source.kind == RowKind::kChat
+             ? ComparedRow{source.question, source.answer}
+             : ComparedRow{{}, text.substr(row.text_begin, row.text_end - row.text_begin)},
+         source.origin == RowOrigin::kReplay});
+  }
+  return held_out_rows(rows, seed, kHeldOut);
+}
+
 LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows general) {
   LoopRows rows;
   rows.general = std::move(general);
   rows.document = p.shown_path;
   for (const DocumentRow& row : p.rows.rows) rows.lines.push_back(row.line);
+  const std::vector<int64_t> copies = row_copies(p, plan.seed);
+  std::vector<bool> held;
+  if (plan.holds_out) held = held_out(p, plan.seed);
   std::vector<TokenRow> conversations;
-  for (const TokenRow& row : p.token_rows) {
-    const DocumentRow& source = p.rows.rows[row.source];
-    if (plan.holds_out && is_validation_row(source, plan.seed, 0.1)) {
+  for (size_t i = 0; i < p.token_rows.size(); ++i) {
+    const TokenRow& row = p.token_rows[i];
+    if (copies[i] == 0) continue;
+    if (plan.holds_out && held[i]) {
       rows.judged.push_back(row);
       continue;
     }
-    rows.train.push_back(row);
-    if (source.kind == RowKind::kChat) conversations.push_back(row);
+    // Copies are trained with dropout of their own.
+    for (int64_t copy = 0; copy < copies[i]; ++copy) {
+      rows.train.push_back(row);
+      if (copy > 0) rows.train.back().id = random_key({row.id, static_cast<uint64_t>(copy)});
+    }
+    if (p.rows.rows[row.source].kind == RowKind::kChat) conversations.push_back(row);
   }
-  if (rows.judged.empty()) rows.judged = conversations.empty() ? rows.train : conversations;
   if (rows.train.empty()) rows.train = rows.judged;
+  if (rows.judged.empty()) rows.judged = conversations.empty() ? rows.train : conversations;
   return rows;
 }
 
@@ -141,6 +247,15 @@ RunInputs run_inputs(const Prepared& p) {
   in.base = p.base.key;
   in.base_revision = p.base.revision;
   in.rows_sha256 = rows_digest(p.token_rows);
+  const bool is_weighted = std::any_of(p.rows.rows.begin(), p.rows.rows.end(),
+                                       [](const DocumentRow& row) { return row.weight != 1.0; });
+  if (is_weighted) {
+    Sha256 hash;
+    hash.update(in.rows_sha256);
+    for (const DocumentRow& row : p.rows.rows)
+      hash.update(std::as_bytes(std::span(&row.weight, 1)));
+    in.rows_sha256 = hash.hex();
+  }
   in.prompt_sha256 = sha256_hex(p.document.frontmatter.system_prompt.value_or(""));
   in.tokenizer_sha256 = tokenizer_digest(p.base.folder);
   return in;

@@ -11,6 +11,7 @@
 #include "bases/locate.h"
 #include "data/chat_format.h"
 #include "data/rows.h"
+#include "data/token_rows.h"
 #include "doc/document.h"
 #include "model/lora.h"
 #include "train/loop.h"
@@ -29,12 +30,22 @@ struct Prepared {
   std::unique_ptr<ChatFormat> format;
   DocumentRows rows;
   std::vector<TokenRow> token_rows;
+  std::unique_ptr<CachedTokens> cached_tokens;  // null: the token cache is not used
 };
 
-// Parses the document's bytes and opens its base, or `base` instead. Throws what each part throws.
+// Documents with less text are tokenized faster than a cache of them would be written.
+inline constexpr size_t kTokenCacheFromBytes = size_t{1} << 20;
+
+// Parses the document's bytes and opens its base, or `base` instead. `cache_home`: reads the token
+// cache of the document's store there. Throws what each part throws.
 Prepared prepare(std::string document_bytes, const std::string& shown_path,
                  const std::optional<std::string>& base, const BaseSearch& bases,
-                 const std::function<void(const Warning&)>& on_warning = {});
+                 const std::function<void(const Warning&)>& on_warning = {},
+                 const std::optional<fs::path>& cache_home = std::nullopt);
+// The same without what only a run needs: the digest of the base's weights is left out.
+Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
+                      const std::optional<std::string>& base, const BaseSearch& bases,
+                      const std::function<void(const Warning&)>& on_warning = {});
 std::string read_document(const fs::path& path);
 
 // Measures the processor when `measures_speed`, for the cost that the plan tells. max_memory_bytes
@@ -42,6 +53,13 @@ std::string read_document(const fs::path& path);
 PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> max_steps,
                      std::optional<int64_t> seed, uint64_t max_memory_bytes, bool measures_speed);
 LoraOptions lora_options(const Prepared& p, const TrainingPlan& plan);
+// How often each token row is trained, by the weight of its tags; 0 drops it. Throws Error(kTrain)
+// when the weights drop every row.
+std::vector<int64_t> row_copies(const Prepared& p, int64_t seed);
+// Pairs that are trained at least once.
+int64_t num_trained_pairs(const Prepared& p, const std::vector<int64_t>& copies);
+// Which token rows are held out to judge by, when any are.
+std::vector<bool> held_out(const Prepared& p, int64_t seed);
 LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows general);
 
 // Inputs but for the adapter's configuration, which the adapter itself gives.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -91,6 +92,7 @@ class Run {
     if (result_.is_complete) return result_;
     // Told only now: a run that may not start shows no plan.
     if (events_.on_plan) events_.on_plan(result_.plan);
+    save_tokens();
     load_model();
     train_and_commit();
     return result_;
@@ -187,6 +189,25 @@ class Run {
     if (decision_.action != LockDecision::Action::kProceedWithWarnings) return;
     for (const LockMismatch& mismatch : decision_.mismatches) {
       if (mismatch.severity == Severity::kWarn) note("lock: " + mismatch.message);
+    }
+  }
+
+  // A run does not fail for want of a cache either.
+  void save_tokens() const {
+    CachedTokens* const cached = p_.cached_tokens.get();
+    if (cached == nullptr) return;
+    try {
+      std::vector<TokenCache::Fresh> fresh;
+      for (const CachedTokens::Missing& one : cached->missing) {
+        fresh.push_back({one.key, std::span(p_.token_rows).subspan(one.first, one.count)});
+      }
+      if (cached->cache.save(fresh, p_.document.frontmatter.training.cache.max_bytes,
+                             request_.clock->unix_seconds())) {
+        cached->cache.record_use(result_.run_id);
+      }
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kIo) throw;
+      note(std::string("no token cache: ") + e.what());
     }
   }
 
@@ -332,6 +353,7 @@ class Run {
     version_record_.general_rows_sha256 = general_digest(state_.general);
     version_record_.determinism_class = result_.determinism_class;
     version_record_.max_steps = max_steps_;
+    version_record_.weight_distribution = weight_distribution(p_.rows);
     version_record_.parts = state_.parts;
     version_record_.micro_batch_tokens = result_.plan.micro_batch_tokens;
     version_record_.kept = result_.loop.kept;
@@ -395,7 +417,8 @@ class Run {
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events) {
   Prepared p = prepare(read_document(request.document), request.document.string(), request.base,
-                       request.bases, events.on_warning);
+                       request.bases, events.on_warning,
+                       request.use_token_cache ? std::optional(request.home) : std::nullopt);
   if (p.token_rows.empty()) return {};
   return Run(request, events, p).train();
 }

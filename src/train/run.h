@@ -29,9 +29,10 @@ struct TrainRequest {
   std::optional<uint64_t> max_memory_bytes;  // of the peak
   LockMode lock_mode = LockMode::kDefault;
   int num_threads = 0;
-  bool dry_run = false;  // plan only; the store is not touched
-  bool resume = false;   // go on with an unfinished run, or from the current version
-  bool fresh = false;    // start anew; the default too, but an unfinished run is forgotten at once
+  bool dry_run = false;         // plan only; the store is not touched
+  bool resume = false;          // go on with an unfinished run, or from the current version
+  bool use_token_cache = true;  // where the document allows it and it pays
+  bool fresh = false;  // start anew; the default too, but an unfinished run is forgotten at once
   bool replay_deleted = false;  // train sections of the history that left the document as well
   // A checkpoint is due after so many seconds, but takes at most a twentieth of the time; 0: after
   // every step.

@@ -68,6 +68,14 @@ RunRecord record_from(const Json& json) {
     r.final_val_loss = json.at("final_val_loss").as_double();
   }
   r.summary_path = json.at("summary_path").as_string();
+  if (const Json* tags = json.find("weight_distribution"); tags != nullptr && tags->is_object()) {
+    r.weight_distribution.emplace();
+    for (const auto& [tag, counts] : tags->members()) {
+      for (const auto& [value, count] : counts.members()) {
+        (*r.weight_distribution)[tag][value] = count.as_int();
+      }
+    }
+  }
   return r;
 }
 
@@ -104,6 +112,15 @@ Json run_record_json(const RunRecord& r, Json plan) {
   json.set("started_at", r.started_at);
   json.set("steps", r.steps());
   json.set("summary_path", r.summary_path);
+  if (r.weight_distribution) {
+    Json tags = Json::object();
+    for (const auto& [tag, counts] : *r.weight_distribution) {
+      Json values = Json::object();
+      for (const auto& [value, count] : counts) values.set(value, count);
+      tags.set(tag, std::move(values));
+    }
+    json.set("weight_distribution", std::move(tags));
+  }
   json.set("tokenizer_sha256", r.inputs.tokenizer_sha256);
   json.set("use_qlora", r.parts.back().plan.at("adapter").as_string() == "qlora");
   return json;
@@ -136,6 +153,7 @@ void record_run(Manifest& manifest, const RunRecord& record, int64_t version,
   run.final_val_loss = record.final_val_loss;
   run.pinned_versions = pinned;
   run.summary_path = record.summary_path;
+  run.weight_distribution = record.weight_distribution;
   manifest.training_runs.push_back(std::move(run));
   manifest.updated_at = record.ended_at;
   manifest.base_model = record.inputs.base;

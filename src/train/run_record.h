@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bases/locate.h"
+#include "data/row_weights.h"
 #include "doc/document.h"
 #include "store/manifest.h"
 #include "store/replay_corpus.h"
@@ -37,6 +38,7 @@ struct RunRecord {
   double final_train_loss = 0;
   std::optional<double> final_val_loss;
   std::string summary_path;
+  std::optional<WeightDistribution> weight_distribution;  // rows by tag, where tags have weights
 
   int64_t seed() const { return parts.front().plan.at("seed").as_int(); }
   int64_t steps() const { return parts.back().until_step; }

@@ -61,10 +61,11 @@ TorchValue rows_value(const std::vector<TokenRow>& rows) {
   std::vector<int64_t> sizes, ids;
   for (const TokenRow& row : rows) {
     tokens.insert(tokens.end(), row.tokens.begin(), row.tokens.end());
-    if (row.labels.empty()) {
+    const std::vector<int32_t> known = row.labels();
+    if (known.empty()) {
       labels.insert(labels.end(), row.tokens.size(), kUnanswered);
     } else {
-      labels.insert(labels.end(), row.labels.begin(), row.labels.end());
+      labels.insert(labels.end(), known.begin(), known.end());
     }
     sizes.push_back(static_cast<int64_t>(row.tokens.size()));
     ids.push_back(static_cast<int64_t>(row.id));
@@ -94,8 +95,14 @@ std::vector<TokenRow> rows_from(const TorchValue& value) {
     const auto end = static_cast<std::ptrdiff_t>(at);
     TokenRow row;
     row.tokens.assign(tokens.begin() + first, tokens.begin() + end);
-    row.labels.assign(labels.begin() + first, labels.begin() + end);
-    if (row.labels.front() == kUnanswered) row.labels.clear();
+    const std::vector<int32_t> stored(labels.begin() + first, labels.begin() + end);
+    if (stored.front() != kUnanswered) {
+      const auto first_label =
+          std::find_if(stored.begin(), stored.end() - 1, [](int32_t label) { return label >= 0; });
+      row.loss_begin = static_cast<size_t>(first_label - stored.begin()) + 1;
+      row.next = stored.back();
+      if (row.labels() != stored) refuse();
+    }
     row.id = static_cast<uint64_t>(ids[r]);
     rows.push_back(std::move(row));
   }
@@ -165,7 +172,8 @@ void hash_rows(Sha256& hash, const std::vector<TokenRow>& rows) {
     const uint64_t head[] = {row.tokens.size(), row.id};
     add(head, sizeof head);
     add(row.tokens.data(), row.tokens.size() * sizeof(int32_t));
-    add(row.labels.data(), row.labels.size() * sizeof(int32_t));
+    const std::vector<int32_t> labels = row.labels();
+    add(labels.data(), labels.size() * sizeof(int32_t));
   }
 }
 

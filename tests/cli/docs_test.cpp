@@ -136,6 +136,11 @@ TEST(CommandLineDocs, NameExactlyTheFlagsThatEachCommandTakes) {
     const Output help = run_program(command + " --help");
     ASSERT_EQ(help.status, 0) << command << ": " << help.text;
     Flags taken = flags_in_help(help.text);
+    if (!command.empty()) {
+      for (const std::string& nested : commands_in_help(help.text)) {
+        taken.merge(flags_in_help(run_program(command + " " + nested + " --help").text));
+      }
+    }
     if (!command.empty()) taken.erase("--help");
     EXPECT_EQ(flags_in_table(text), taken) << "dlm " << command;
     taken.insert(global.begin(), global.end());

@@ -41,7 +41,7 @@ class ChatFormatTest : public ::testing::Test {
 
 std::vector<int32_t> labelled(const TokenRow& row) {
   std::vector<int32_t> ids;
-  for (const int32_t label : row.labels) {
+  for (const int32_t label : row.labels()) {
     if (label >= 0) ids.push_back(label);
   }
   return ids;
@@ -49,10 +49,11 @@ std::vector<int32_t> labelled(const TokenRow& row) {
 
 // Every label is the token that follows.
 void expect_shifted(const TokenRow& row) {
-  ASSERT_EQ(row.labels.size(), row.tokens.size());
+  const std::vector<int32_t> labels = row.labels();
+  ASSERT_EQ(labels.size(), row.tokens.size());
   for (size_t i = 0; i + 1 < row.tokens.size(); ++i) {
-    if (row.labels[i] >= 0) {
-      EXPECT_EQ(row.labels[i], row.tokens[i + 1]);
+    if (labels[i] >= 0) {
+      EXPECT_EQ(labels[i], row.tokens[i + 1]);
     }
   }
 }
@@ -81,12 +82,13 @@ TEST_F(ChatFormatTest, LossCoversTheAnswerAndTheEndOfItsTurnAndNothingElse) {
     ASSERT_GT(row.tokens.size(), prompt.size());
     EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), row.tokens.begin()));
     const std::vector<int32_t> answer = labelled(row);
+    const std::vector<int32_t> labels = row.labels();
     EXPECT_EQ(format.tokenizer().decode(answer, false), "The otter swims.<|im_end|>");
     EXPECT_EQ(answer.back(), kImEnd);
     // The first label stands on the last token of the prompt, none before it, none on the last one.
-    for (size_t i = 0; i + 1 < prompt.size(); ++i) EXPECT_EQ(row.labels[i], -1);
-    EXPECT_EQ(row.labels[prompt.size() - 1], row.tokens[prompt.size()]);
-    EXPECT_EQ(row.labels.back(), -1);
+    for (size_t i = 0; i + 1 < prompt.size(); ++i) EXPECT_EQ(labels[i], -1);
+    EXPECT_EQ(labels[prompt.size() - 1], row.tokens[prompt.size()]);
+    EXPECT_EQ(labels.back(), -1);
     EXPECT_EQ(row.num_labels(), static_cast<int64_t>(row.tokens.size() - prompt.size()));
   }
 }
@@ -181,21 +183,56 @@ TEST_F(ChatFormatTest, ProseIsCutIntoRowsThatLabelEveryTokenOnce) {
   const ChatFormat format = load();
   std::string text;
   for (int i = 0; i < 40; ++i) text += "The otter swims in river " + std::to_string(i) + ". ";
-  std::vector<int32_t> all = format.tokenizer().encode_ordinary(text);
-  all.push_back(kEndOfText);
   for (const int64_t max_tokens : {1, 7, 64, 100000}) {
     const std::vector<TokenRow> rows = format.text_rows(text, max_tokens);
-    std::vector<int32_t> tokens, labels;
+    std::vector<int32_t> tokens, loss;
     for (const TokenRow& row : rows) {
       EXPECT_LE(static_cast<int64_t>(row.tokens.size()), max_tokens);
       EXPECT_EQ(row.num_labels(), static_cast<int64_t>(row.tokens.size()));
       expect_shifted(row);
+      const std::vector<int32_t> labels = row.labels();
       tokens.insert(tokens.end(), row.tokens.begin(), row.tokens.end());
-      labels.insert(labels.end(), row.labels.begin(), row.labels.end());
+      loss.insert(loss.end(), labels.begin(), labels.end());
     }
-    EXPECT_EQ(tokens, std::vector<int32_t>(all.begin(), all.end() - 1)) << max_tokens;
-    EXPECT_EQ(labels, std::vector<int32_t>(all.begin() + 1, all.end())) << max_tokens;
+    EXPECT_EQ(format.tokenizer().decode(tokens, false), text) << max_tokens;
+    std::vector<int32_t> expected(tokens.begin() + 1, tokens.end());
+    expected.push_back(kEndOfText);
+    EXPECT_EQ(loss, expected) << max_tokens;
   }
+}
+
+TEST_F(ChatFormatTest, ProseCutAtSentencesHasTheTokensOfTheWholeText) {
+  const ChatFormat format = load();
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "The otter swims in river " + std::to_string(i) + "a. ";
+  std::vector<int32_t> tokens;
+  for (const TokenRow& row : format.text_rows(text, 64)) {
+    tokens.insert(tokens.end(), row.tokens.begin(), row.tokens.end());
+    EXPECT_TRUE(row.text_end == text.size() || text[row.text_end - 1] == '.');
+  }
+  EXPECT_EQ(tokens, format.tokenizer().encode_ordinary(text));
+}
+
+TEST_F(ChatFormatTest, EveryRowOfProseBeginsWithWhatTheTokenizerPutsBeforeTexts) {
+  Json json = parse_json(tiny_tokenizer_json());
+  json.set("post_processor", parse_json(R"({"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<|pad|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {"<|pad|>": {"id": "<|pad|>", "ids": [3], "tokens": ["<|pad|>"]}}})"));
+  write("tokenizer.json", json.dump());
+  const ChatFormat format = load();
+  std::string text;
+  for (int i = 0; i < 10; ++i) text += "The otter swims.\n";
+  const std::vector<TokenRow> rows = format.text_rows(text, 32);
+  ASSERT_GT(rows.size(), 2u);
+  std::vector<int32_t> loss;
+  for (const TokenRow& row : rows) {
+    EXPECT_EQ(row.tokens.front(), 3);
+    EXPECT_EQ(count(row.tokens, 3), 1);
+    EXPECT_LE(row.tokens.size(), 32u);
+    for (const int32_t id : labelled(row)) loss.push_back(id);
+  }
+  EXPECT_EQ(format.tokenizer().decode(loss, false), text + "<|endoftext|>");
 }
 
 TEST_F(ChatFormatTest, ProseEndsWithTheEndOfTextAndSpellsNoControlTokens) {
@@ -204,8 +241,8 @@ TEST_F(ChatFormatTest, ProseEndsWithTheEndOfTextAndSpellsNoControlTokens) {
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(count(rows[0].tokens, kImEnd), 0);
   EXPECT_EQ(count(rows[0].tokens, kEndOfText), 0);
-  EXPECT_EQ(rows[0].labels.back(), kEndOfText);
-  EXPECT_EQ(count(rows[0].labels, kEndOfText), 1);
+  EXPECT_EQ(rows[0].labels().back(), kEndOfText);
+  EXPECT_EQ(count(rows[0].labels(), kEndOfText), 1);
 }
 
 TEST_F(ChatFormatTest, StopTokensAreThoseOfTheConfigurations) {
@@ -276,6 +313,19 @@ TEST_F(ChatFormatTest, RefusesATemplateWhoseEndOfTurnIsNoToken) {
   EXPECT_EQ(fault([&] { format.conversation("q", "a", std::nullopt); }),
             "BASE: the chat template does not end an answer with a control token");
   EXPECT_EQ(kind_, ErrorKind::kBase);
+}
+
+TEST_F(ChatFormatTest, NothingBehindTheEndOfTheTurnCarriesLoss) {
+  write("tokenizer_config.json",
+        tiny_tokenizer_config("<|endoftext|>",
+                              "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+                              "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}"
+                              "<|im_start|>assistant\n{% else %}<|endoftext|>{% endif %}"));
+  fs::remove(folder_ / "generation_config.json");
+  const ChatFormat format = load();
+  const TokenRow row = format.conversation("q", "The heron.", std::nullopt);
+  EXPECT_EQ(format.tokenizer().decode(labelled(row), false), "The heron.<|im_end|>");
+  EXPECT_EQ(format.stop_tokens(), (std::vector<int32_t>{kEndOfText, kImEnd}));
 }
 
 TEST_F(ChatFormatTest, RefusesATemplateThatDropsTheAnswer) {

@@ -1,11 +1,17 @@
 // Conversations with the tokenizers and chat templates of published bases: they are formed so that
 // the labelled tokens are the answer and its end of turn (with what some templates write before
 // every answer), or are refused with an error that a person can act on. Cases are the folders below
-// $DLM_TEST_DATA/tokenizers.
+// $DLM_TEST_DATA/tokenizers; where one has a template alone, its control tokens are put into a
+// small tokenizer of our own.
 #include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
 
 #include "data/chat_format.h"
 #include "support/error.h"
+#include "temporary_folder.h"
+#include "text/bpe_trainer.h"
 #include "text/outside_data.h"
 
 namespace dlm {
@@ -17,7 +23,6 @@ std::vector<std::string> bases_with_template() {
   std::vector<std::string> names;
   for (const std::string& name : folders_with("tokenizer_config.json")) {
     const fs::path folder = tokenizer_folder(name);
-    if (!path_exists(folder / "tokenizer.json")) continue;
     const std::string config = read_file(folder / "tokenizer_config.json");
     if (path_exists(folder / "chat_template.jinja") ||
         ChatTemplate::is_in_config(parse_json(config)))
@@ -26,9 +31,42 @@ std::vector<std::string> bases_with_template() {
   return names;
 }
 
+// What looks like a control token in the template, and the tokens that the configuration names.
+std::vector<std::string> control_tokens(const std::string& jinja, const Json& config) {
+  std::set<std::string> found = {"<|system|>", "<|user|>", "<|assistant|>"};
+  static const std::regex pattern(R"(<[^<>\s'"{}%]{1,40}>|\[/?[A-Z_]{2,30}\])");
+  for (std::sregex_iterator it(jinja.begin(), jinja.end(), pattern), end; it != end; ++it) {
+    found.insert(it->str());
+  }
+  for (const char* key : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
+    const Json* token = config.find(key);
+    if (token != nullptr && token->is_object()) token = token->find("content");
+    if (token != nullptr && token->is_string()) found.insert(token->as_string());
+  }
+  return {found.begin(), found.end()};
+}
+
+// The folder of a base, or one that is made of its template and a tokenizer of its control tokens.
+fs::path base_folder(const std::string& name, const TemporaryFolder& made) {
+  const fs::path folder = tokenizer_folder(name);
+  if (path_exists(folder / "tokenizer.json")) return folder;
+  const std::string config = read_file(folder / "tokenizer_config.json");
+  const fs::path jinja = folder / "chat_template.jinja";
+  const std::string source = path_exists(jinja) ? read_file(jinja) : config;
+  BpeTrainerOptions options;
+  options.special_tokens = control_tokens(source, parse_json(config));
+  options.vocab_size = 300 + static_cast<int64_t>(options.special_tokens.size());
+  BpeTrainer trainer(options);
+  trainer.add("The otter swims in the river and the heron stands in the water.");
+  write_file_atomic(made / "tokenizer.json", trainer.train().dump());
+  write_file_atomic(made / "tokenizer_config.json", config);
+  if (path_exists(jinja)) write_file_atomic(made / "chat_template.jinja", source);
+  return made.path();
+}
+
 std::vector<int32_t> labelled(const TokenRow& row) {
   std::vector<int32_t> ids;
-  for (const int32_t label : row.labels) {
+  for (const int32_t label : row.labels()) {
     if (label >= 0) ids.push_back(label);
   }
   return ids;
@@ -43,7 +81,8 @@ std::string lead_of(const ChatFormat& format) {
 }
 
 TEST_P(OutsideTemplate, LabelsDecodeToTheAnswerAndItsEnd) {
-  const ChatFormat format = ChatFormat::load(tokenizer_folder(GetParam()));
+  const TemporaryFolder made;
+  const ChatFormat format = ChatFormat::load(base_folder(GetParam(), made));
   const std::string lead = lead_of(format);
   const char* answers[] = {"The otter swims in the river.", "42", "Two lines:\n- one\n- two",
                            "Zwölf Boxkämpfer, 日本語 und 🙂.", "if (a < b) { return; }"};
@@ -51,8 +90,9 @@ TEST_P(OutsideTemplate, LabelsDecodeToTheAnswerAndItsEnd) {
     const std::vector<int32_t> prompt = format.prompt("What swims?", std::nullopt);
     const TokenRow row = format.conversation("What swims?", answer, std::nullopt);
     ASSERT_TRUE(std::equal(prompt.begin(), prompt.end(), row.tokens.begin()));
-    for (size_t i = 0; i < row.labels.size(); ++i) {
-      EXPECT_EQ(row.labels[i] >= 0, i + 1 >= prompt.size() && i + 1 < row.tokens.size());
+    const std::vector<int32_t> labels = row.labels();
+    for (size_t i = 0; i < labels.size(); ++i) {
+      EXPECT_EQ(labels[i] >= 0, i + 1 >= prompt.size() && i + 1 < row.tokens.size());
     }
     const std::vector<int32_t> spoken = labelled(row);
     const auto& stops = format.stop_tokens();
@@ -69,7 +109,8 @@ TEST_P(OutsideTemplate, LabelsDecodeToTheAnswerAndItsEnd) {
 }
 
 TEST_P(OutsideTemplate, ControlTokensSpelledInAQuestionStayText) {
-  const ChatFormat format = ChatFormat::load(tokenizer_folder(GetParam()));
+  const TemporaryFolder made;
+  const ChatFormat format = ChatFormat::load(base_folder(GetParam(), made));
   const std::vector<int32_t> plain = format.prompt("What swims?", std::nullopt);
   const auto controls = [&](const std::vector<int32_t>& ids) {
     std::vector<int32_t> found;

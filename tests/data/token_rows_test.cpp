@@ -79,6 +79,44 @@ TEST_F(TokenRowsTest, RefusesAPairThatIsTooLongAtItsLine) {
   }
 }
 
+TEST_F(TokenRowsTest, NamesAllPairsThatAreTooLong) {
+  std::string body = kPairs;
+  body += "\n### Q\nWhy?\n\n### A\n" + std::string(90, 'x') + "\n";
+  try {
+    rows_of_body(body, 30);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.place().to_string(), "notes.dlm:13:1");
+    const std::string& message = error.message();
+    EXPECT_TRUE(message.starts_with("this pair has ")) << message;
+    EXPECT_NE(message.find(" tokens, more than the 30 that a row may have; so have those at line "
+                           "19 ("),
+              message.npos)
+        << message;
+  }
+}
+
+TEST_F(TokenRowsTest, AreDescribedInWords) {
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += "The river is cold in the winter. ";
+  const Document document = parse_document(
+      "---\ndlm_id: 01KPG0GVBVZZZZZZZZZZZZZZZZ\ndlm_version: 15\nbase_model: dlm-nano\n---\n" +
+          text + "\n" + kPairs,
+      "notes.dlm");
+  const DocumentRows rows = rows_of(document);
+  const std::vector<TokenRow> tokens =
+      tokenize_rows(rows, ChatFormat::load(folder_.path()), std::nullopt, 128, "notes.dlm");
+  size_t num_tokens = 0;
+  for (const TokenRow& row : tokens) num_tokens += row.tokens.size();
+  const std::vector<std::string> lines = describe_rows(rows, tokens, 128);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0], "2 pairs and 1 text: " + std::to_string(tokens.size()) + " rows, " +
+                          std::to_string(num_tokens) + " tokens; the longest pair has " +
+                          std::to_string(tokens.back().tokens.size()) + " of 128 tokens (line 14)");
+  EXPECT_EQ(lines[1], "1 long text cut into " + std::to_string(tokens.size() - 2) +
+                          " rows at borders of sentences or lines");
+}
+
 TEST_F(TokenRowsTest, APairOfExactlyTheLimitIsTaken) {
   const std::vector<TokenRow> rows = rows_of_body(kPairs, 512);
   const auto longest = static_cast<int64_t>(rows[1].tokens.size());

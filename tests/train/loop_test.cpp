@@ -174,7 +174,7 @@ TEST_F(LoopTest, GeneralAnswersAreMadeWhenAStepFirstNeedsThem) {
   for (const TokenRow& row : whole) {
     TokenRow prompt = row;
     prompt.tokens.resize(3);
-    prompt.labels.clear();
+    prompt.loss_begin.reset();
     rows_.general.mixed.push_back(prompt);
   }
   std::vector<int64_t> steps_with_answer;

@@ -1,0 +1,304 @@
+// The token cache: what was put in comes out, for its own key only; damage, limits and other
+// processes cost entries, never wrong tokens.
+#include "data/token_cache.h"
+
+#include <gtest/gtest.h>
+
+#include "data/token_rows.h"
+#include "support/error.h"
+#include "support/file_lock.h"
+#include "temporary_folder.h"
+#include "tiny_tokenizer.h"
+
+namespace dlm {
+namespace {
+
+constexpr int64_t kMany = 1 << 30;
+
+TokenCacheKey key_of(const std::string& text) {
+  const std::string_view parts[] = {text};
+  return token_cache_key(parts);
+}
+
+// `count` tokens from `first` on.
+std::vector<TokenRow> rows_from(int32_t first, size_t count) {
+  TokenRow row;
+  for (size_t i = 0; i < count; ++i) row.tokens.push_back(first + static_cast<int32_t>(i));
+  row.loss_begin = 1;
+  row.next = 7;
+  row.text_begin = 3;
+  row.text_end = 9;
+  return {row, row};
+}
+
+void expect_same(const std::vector<TokenRow>& a, const std::vector<TokenRow>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].tokens, b[i].tokens);
+    EXPECT_EQ(a[i].labels(), b[i].labels());
+    EXPECT_EQ(a[i].text_begin, b[i].text_begin);
+    EXPECT_EQ(a[i].text_end, b[i].text_end);
+  }
+}
+
+class TokenCacheTest : public ::testing::Test {
+ protected:
+  fs::path folder() const { return folder_ / "tokenized-cache"; }
+  fs::path segment(int number) const {
+    return folder() / ("00000" + std::to_string(number) + ".tokens");
+  }
+
+  // Adds one entry as a run of its own would.
+  bool put(const std::string& name, const std::vector<TokenRow>& rows, int64_t now,
+           int64_t max_bytes = kMany) {
+    TokenCache cache(folder());
+    const TokenCache::Fresh fresh[] = {{key_of(name), rows}};
+    return cache.save(fresh, max_bytes, now);
+  }
+  bool has(const std::string& name) const {
+    TokenCache cache(folder());
+    return cache.find(key_of(name)).has_value();
+  }
+  // A run that finds an entry and adds nothing.
+  void use(const std::string& name, int64_t now) {
+    TokenCache cache(folder());
+    ASSERT_TRUE(cache.find(key_of(name)));
+    ASSERT_TRUE(cache.save({}, kMany, now));
+  }
+  void change_byte(const fs::path& path, size_t at) {
+    std::string bytes = read_file(path);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    write_file_atomic(path, bytes);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST(TokenCacheKeys, TellPartsApart) {
+  const std::string_view one[] = {"ab", "c"}, two[] = {"a", "bc"}, three[] = {"ab", "c", ""};
+  EXPECT_NE(token_cache_key(one), token_cache_key(two));
+  EXPECT_NE(token_cache_key(one), token_cache_key(three));
+  EXPECT_EQ(token_cache_key(one), token_cache_key(one));
+}
+
+TEST_F(TokenCacheTest, GivesBackWhatWasPutUnderTheKey) {
+  put("a", rows_from(10, 5), 100);
+  put("b", rows_from(20, 300), 100);
+  TokenCache cache(folder());
+  expect_same(cache.find(key_of("a")).value(), rows_from(10, 5));
+  expect_same(cache.find(key_of("b")).value(), rows_from(20, 300));
+  EXPECT_FALSE(cache.find(key_of("c")));
+  EXPECT_EQ(cache.hits(), 2);
+  EXPECT_EQ(cache.misses(), 1);
+  EXPECT_EQ(cache.size().entries, 2);
+  EXPECT_TRUE(cache.warnings().empty());
+}
+
+TEST_F(TokenCacheTest, AnAbsentFolderIsEmptyAndStaysAbsent) {
+  TokenCache cache(folder());
+  EXPECT_FALSE(cache.find(key_of("a")));
+  EXPECT_TRUE(cache.save({}, kMany, 1));
+  EXPECT_EQ(cache.remove_unused_since(100), 0);
+  EXPECT_EQ(cache.clear(), 0);
+  EXPECT_FALSE(fs::exists(folder()));
+}
+
+TEST_F(TokenCacheTest, ADamagedEntryIsDroppedAndTheOthersStay) {
+  put("a", rows_from(10, 5), 100);
+  put("b", rows_from(20, 5), 100);
+  change_byte(segment(1), 16 + 64 + 50);  // in the payload of "a"
+  TokenCache cache(folder());
+  EXPECT_FALSE(cache.find(key_of("a")));
+  ASSERT_EQ(cache.warnings().size(), 1u);
+  EXPECT_EQ(cache.warnings()[0],
+            "an entry of the token cache is damaged; its text is tokenized again");
+  EXPECT_TRUE(cache.find(key_of("b")));
+  const std::vector<TokenRow> rows = rows_from(10, 5);
+  const TokenCache::Fresh fresh[] = {{key_of("a"), rows}};
+  EXPECT_TRUE(cache.save(fresh, kMany, 200));
+  EXPECT_TRUE(has("a"));
+  EXPECT_TRUE(has("b"));
+  EXPECT_TRUE(TokenCache(folder()).warnings().empty());
+}
+
+TEST_F(TokenCacheTest, AnyDamagedByteCostsEntriesOnly) {
+  put("a", rows_from(10, 5), 100);
+  const std::string good = read_file(segment(1));
+  const std::vector<TokenRow> expected = rows_from(10, 5);
+  for (size_t at = 0; at < good.size(); ++at) {
+    write_file_atomic(segment(1), good);
+    change_byte(segment(1), at);
+    TokenCache cache(folder());
+    if (const auto found = cache.find(key_of("a"))) expect_same(*found, expected);
+  }
+}
+
+TEST_F(TokenCacheTest, AFileThatIsCutOffAnywhereIsHandled) {
+  put("a", rows_from(10, 5), 100);
+  const std::string good = read_file(segment(1));
+  for (size_t size = 0; size < good.size(); ++size) {
+    write_file_atomic(segment(1), good.substr(0, size));
+    TokenCache cache(folder());
+    EXPECT_FALSE(cache.find(key_of("a"))) << size;
+    // A file that ends with an entry, or with none, is whole.
+    EXPECT_EQ(cache.warnings().size(), size == 16 ? 0u : 1u) << size;
+  }
+}
+
+TEST_F(TokenCacheTest, ClaimsOfHugeEntriesAreNotBelieved) {
+  put("a", rows_from(10, 5), 100);
+  std::string bytes = read_file(segment(1));
+  for (size_t i = 0; i < 8; ++i) bytes[16 + 40 + i] = '\xff';
+  write_file_atomic(segment(1), bytes);
+  TokenCache cache(folder());
+  EXPECT_FALSE(cache.find(key_of("a")));
+  EXPECT_EQ(cache.warnings().size(), 1u);
+}
+
+TEST_F(TokenCacheTest, WhatWasUsedLongestAgoMakesRoom) {
+  put("a", rows_from(10, 100), 100);
+  put("b", rows_from(20, 100), 200);
+  put("c", rows_from(30, 100), 300);
+  use("a", 400);
+  const auto bytes = static_cast<int64_t>(TokenCache(folder()).size().bytes);
+  put("d", rows_from(40, 100), 500, bytes);
+  EXPECT_TRUE(has("a"));
+  EXPECT_FALSE(has("b"));
+  EXPECT_TRUE(has("c"));
+  EXPECT_TRUE(has("d"));
+  EXPECT_LE(static_cast<int64_t>(TokenCache(folder()).size().bytes), bytes);
+}
+
+TEST_F(TokenCacheTest, AnEntryThatNeverFitsIsLeftOut) {
+  put("a", rows_from(10, 1000), 100, 2000);
+  EXPECT_FALSE(has("a"));
+}
+
+TEST_F(TokenCacheTest, PruningRemovesWhatWasNotUsed) {
+  put("a", rows_from(10, 5), 100);
+  put("b", rows_from(20, 5), 200);
+  use("a", 300);
+  EXPECT_EQ(TokenCache(folder()).remove_unused_since(250), 1);
+  EXPECT_TRUE(has("a"));
+  EXPECT_FALSE(has("b"));
+  EXPECT_EQ(TokenCache(folder()).remove_unused_since(250), 0);
+}
+
+TEST_F(TokenCacheTest, ClearingRemovesAll) {
+  put("a", rows_from(10, 5), 100);
+  put("b", rows_from(20, 5), 200);
+  EXPECT_EQ(TokenCache(folder()).clear(), 2);
+  EXPECT_EQ(TokenCache(folder()).size().entries, 0);
+  EXPECT_EQ(TokenCache(folder()).size().bytes, 0u);
+}
+
+TEST_F(TokenCacheTest, ManyRunsMakeFewFiles) {
+  for (int i = 0; i < 40; ++i) put("row " + std::to_string(i), rows_from(i, 5), i);
+  for (int i = 0; i < 40; ++i) EXPECT_TRUE(has("row " + std::to_string(i))) << i;
+  EXPECT_EQ(TokenCache(folder()).size().entries, 40);
+  size_t files = 0;
+  for (const auto& file : fs::directory_iterator(folder())) {
+    files += file.path().extension() == ".tokens";
+  }
+  EXPECT_LE(files, 17u);
+}
+
+TEST_F(TokenCacheTest, ARunThatCannotWriteSavesNothing) {
+  put("a", rows_from(10, 5), 100);
+  const auto other = FileLock::try_acquire(folder() / ".lock");
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(put("b", rows_from(20, 5), 200));
+  EXPECT_TRUE(has("a"));
+  EXPECT_FALSE(has("b"));
+  EXPECT_THROW(TokenCache(folder()).clear(), Error);
+}
+
+TEST_F(TokenCacheTest, TwoRunsAtOnceKeepWhatBothAdd) {
+  TokenCache first(folder()), second(folder());
+  const std::vector<TokenRow> rows = rows_from(10, 5), other = rows_from(20, 5);
+  const TokenCache::Fresh of_first[] = {{key_of("a"), rows}, {key_of("both"), rows}};
+  const TokenCache::Fresh of_second[] = {{key_of("b"), other}, {key_of("both"), rows}};
+  EXPECT_TRUE(first.save(of_first, kMany, 100));
+  EXPECT_TRUE(second.save(of_second, kMany, 100));
+  EXPECT_TRUE(has("a"));
+  EXPECT_TRUE(has("b"));
+  EXPECT_EQ(TokenCache(folder()).size().entries, 3);
+}
+
+TEST_F(TokenCacheTest, AReaderKeepsItsViewWhileAnotherClears) {
+  put("a", rows_from(10, 5), 100);
+  TokenCache reader(folder());
+  EXPECT_EQ(TokenCache(folder()).clear(), 1);
+  expect_same(reader.find(key_of("a")).value(), rows_from(10, 5));
+  // What it found is gone; saving that it was used brings nothing back.
+  EXPECT_TRUE(reader.save({}, kMany, 200));
+  EXPECT_FALSE(has("a"));
+}
+
+TEST_F(TokenCacheTest, RemembersTheLastRun) {
+  put("a", rows_from(10, 5), 100);
+  TokenCache cache(folder());
+  EXPECT_FALSE(cache.last_use());
+  cache.find(key_of("a"));
+  cache.find(key_of("b"));
+  cache.record_use(12);
+  const auto use = TokenCache(folder()).last_use();
+  ASSERT_TRUE(use);
+  EXPECT_EQ(use->run_id, 12);
+  EXPECT_EQ(use->hits, 1);
+  EXPECT_EQ(use->misses, 1);
+  write_file_atomic(folder() / "last-run.json", "{");
+  EXPECT_FALSE(TokenCache(folder()).last_use());
+}
+
+// All pairs of a section and all chunks of a text come back as their own.
+TEST_F(TokenCacheTest, RowsOfADocumentAreTheSameFromTheCache) {
+  write_tiny_tokenizer(folder_ / "base");
+  const ChatFormat format = ChatFormat::load(folder_ / "base");
+  std::string body;
+  for (int i = 0; i < 30; ++i) body += "The river is cold in the winter. ";
+  body += "\n::instruction::\n";
+  for (int i = 0; i < 5; ++i) {
+    const std::string n = std::to_string(i);
+    body += "### Q\nquestion " + n + "\n\n### A\nanswer " + n + "\n\n";
+  }
+  const Document document = parse_document(
+      "---\ndlm_id: 01KPG0GVBVZZZZZZZZZZZZZZZZ\ndlm_version: 15\nbase_model: dlm-nano\n---\n" +
+          body,
+      "notes.dlm");
+  const DocumentRows rows = rows_of(document);
+  const auto tokenize = [&](CachedTokens* cached, int64_t max_tokens, const char* system) {
+    return tokenize_rows(rows, format, std::string(system), max_tokens, "notes.dlm", 0, cached);
+  };
+  CachedTokens first{TokenCache(folder()), "digest", {}};
+  const std::vector<TokenRow> made = tokenize(&first, 64, "Be brief.");
+  EXPECT_EQ(first.missing.size(), 6u);
+  std::vector<TokenCache::Fresh> fresh;
+  for (const auto& one : first.missing) {
+    fresh.push_back({one.key, std::span(made).subspan(one.first, one.count)});
+  }
+  ASSERT_TRUE(first.cache.save(fresh, kMany, 100));
+
+  CachedTokens second{TokenCache(folder()), "digest", {}};
+  const std::vector<TokenRow> found = tokenize(&second, 64, "Be brief.");
+  EXPECT_EQ(second.cache.hits(), 6);
+  EXPECT_TRUE(second.missing.empty());
+  expect_same(found, made);
+  for (size_t i = 0; i < made.size(); ++i) {
+    EXPECT_EQ(found[i].id, made[i].id);
+    EXPECT_EQ(found[i].source, made[i].source);
+  }
+  // Another system prompt concerns the pairs, another limit the text, another tokenizer both.
+  CachedTokens prompt{TokenCache(folder()), "digest", {}};
+  expect_same(tokenize(&prompt, 64, "Be long."), tokenize(nullptr, 64, "Be long."));
+  EXPECT_EQ(prompt.cache.hits(), 1);
+  CachedTokens limit{TokenCache(folder()), "digest", {}};
+  expect_same(tokenize(&limit, 48, "Be brief."), tokenize(nullptr, 48, "Be brief."));
+  EXPECT_EQ(limit.cache.hits(), 5);
+  CachedTokens tokenizer{TokenCache(folder()), "another digest", {}};
+  tokenize(&tokenizer, 64, "Be brief.");
+  EXPECT_EQ(tokenizer.cache.hits(), 0);
+}
+
+}  // namespace
+}  // namespace dlm
