@@ -17,6 +17,9 @@ DocumentRows rows_of(const Document& document) {
   const std::string path = document.path.string();
   const auto add = [&](DocumentRow row, const Section& section) {
     row.section_id = section_id(section);
+    if (!section.source_path.empty()) row.origin = RowOrigin::kSource;
+    row.tags = section.tags;
+    row.weight = section.weight;
     row.sub_index = seen[row.section_id]++;
     ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
     out.rows.push_back(std::move(row));

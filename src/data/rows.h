@@ -3,6 +3,7 @@
 // and media sections give no rows here.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,10 @@ struct DocumentRow {
   std::string answer;
   bool is_probe = false;
   std::string section_id;
-  int64_t sub_index = 0;  // occurrence number within its section id, from 0
-  int line = 0;           // in the document
+  int64_t sub_index = 0;                    // occurrence number within its section id, from 0
+  int line = 0;                             // in the document
+  std::map<std::string, std::string> tags;  // of source files
+  double weight = 1;                        // how often it is trained, by its tags
 };
 
 struct DocumentRows {
