@@ -6,6 +6,7 @@
 #include "engine/cpu/gemm.h"
 #include "formats/safetensors.h"
 #include "infer/session.h"
+#include "store/store_layout.h"
 #include "support/hash.h"
 #include "train/machine.h"
 #include "train/run_record.h"
@@ -36,7 +37,41 @@ uint64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
+// What a document says of itself is its author's choice, so it is trained.
+void warn_of_secrets(const Document& document,
+                     const std::function<void(const Warning&)>& on_warning) {
+  for (const Section& section : document.sections) {
+    const auto found = find_secret(section.content);
+    if (!found) continue;
+    const int line = section.content_line + static_cast<int>(found->line) - 1;
+    on_warning({std::string("this looks like ") + secret_words(found->kind) +
+                    "; the model learns it, and may tell it to anyone",
+                {document.path.string(), line}});
+  }
+}
+
+void add_sources(Prepared& p, const SourceRequest& request,
+                 const std::function<void(const Warning&)>& on_warning) {
+  if (on_warning) warn_of_secrets(p.document, on_warning);
+  SourceOptions options;
+  options.document = request.document;
+  options.allows_secrets = request.allows_secrets;
+  options.now_unix_seconds = request.now_unix_seconds;
+  if (!request.home.empty()) {
+    options.index = source_index_path(request.home, p.document.frontmatter);
+  }
+  p.sources = read_sources(p.document, options);
+  for (Section& section : p.sources.sections) p.document.sections.push_back(std::move(section));
+  p.sources.sections.clear();
+  if (!on_warning) return;
+  for (const Warning& warning : p.sources.warnings) on_warning(warning);
+}
+
 }  // namespace
+
+fs::path source_index_path(const fs::path& home, const Frontmatter& frontmatter) {
+  return StoreLayout(home, frontmatter.dlm_id).cache() / "source-index.bin";
+}
 
 std::string read_document(const fs::path& path) {
   return read_file(path, kMaxDocumentBytes);
@@ -44,7 +79,8 @@ std::string read_document(const fs::path& path) {
 
 Prepared prepare(std::string document_bytes, const std::string& shown_path,
                  const std::optional<std::string>& base, const BaseSearch& bases,
-                 const std::function<void(const Warning&)>& on_warning) {
+                 const std::function<void(const Warning&)>& on_warning,
+                 const SourceRequest& sources) {
   Prepared p;
   p.document_bytes = std::move(document_bytes);
   p.shown_path = shown_path;
@@ -53,6 +89,7 @@ Prepared prepare(std::string document_bytes, const std::string& shown_path,
     for (const Warning& warning : p.document.warnings) on_warning(warning);
   }
   check_supported(p.document.frontmatter);
+  add_sources(p, sources, on_warning);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
   p.base_stamp = weights_stamp(locate_base(key, bases));
   p.base = open_base(key, bases);

@@ -11,6 +11,7 @@
 #include "bases/locate.h"
 #include "data/chat_format.h"
 #include "data/rows.h"
+#include "data/source_sections.h"
 #include "doc/document.h"
 #include "model/lora.h"
 #include "train/loop.h"
@@ -27,14 +28,27 @@ struct Prepared {
   std::string base_stamp;  // weights_stamp() of before the digest was taken
   ModelConfig model_config;
   std::unique_ptr<ChatFormat> format;
+  SourceSections sources;  // their sections stand behind the document's own
   DocumentRows rows;
   std::vector<TokenRow> token_rows;
 };
 
-// Parses the document's bytes and opens its base, or `base` instead. Throws what each part throws.
+// How training.sources are read.
+struct SourceRequest {
+  fs::path document;  // where the document lies; empty: shown_path
+  fs::path home;      // of the stores, for the index of source files; empty: none is used
+  bool allows_secrets = false;
+  int64_t now_unix_seconds = 0;
+};
+
+// Parses the document's bytes, reads its sources and opens its base, or `base` instead. Throws what
+// each part throws.
 Prepared prepare(std::string document_bytes, const std::string& shown_path,
                  const std::optional<std::string>& base, const BaseSearch& bases,
-                 const std::function<void(const Warning&)>& on_warning = {});
+                 const std::function<void(const Warning&)>& on_warning = {},
+                 const SourceRequest& sources = {});
+// Where a document's store keeps what is known of its source files.
+fs::path source_index_path(const fs::path& home, const Frontmatter& frontmatter);
 std::string read_document(const fs::path& path);
 
 // Measures the processor when `measures_speed`, for the cost that the plan tells. max_memory_bytes

@@ -98,6 +98,11 @@ class Retraining {
         compare("tokenizer of the base", was.tokenizer_sha256, now.tokenizer_sha256);
     const bool rows =
         !tokenizer || compare("rows of the document", was.rows_sha256, now.rows_sha256);
+    const auto& sources = p_.sources.records;
+    for (size_t i = 0; !rows && i < std::min(sources.size(), record_.sources.size()); ++i) {
+      compare(("files of the source " + sources[i].path).c_str(), record_.sources[i].sha256,
+              sources[i].sha256);
+    }
     return weights && tokenizer && rows;
   }
 
@@ -178,8 +183,11 @@ Reproduction reproduce_version(const ReproduceRequest& request, const TrainEvent
   if (result.stored_sha256 != result.recorded_sha256) {
     result.differences.push_back("adapter_model.safetensors of the version: not as recorded");
   }
-  const Prepared p =
-      prepare(std::move(document), copy.string(), record->inputs.base, request.bases);
+  SourceRequest sources;
+  sources.document = request.document;  // not the copy: relative paths begin where it lies
+  sources.allows_secrets = record->allows_secrets;
+  const Prepared p = prepare(std::move(document), copy.string(), record->inputs.base, request.bases,
+                             {}, sources);
   Retraining(request, events, result, *record, p).run();
   result.is_same = result.retrained_sha256 == result.recorded_sha256 &&
                    result.stored_sha256 == result.recorded_sha256;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bases/locate.h"
+#include "data/source_sections.h"
 #include "doc/document.h"
 #include "store/manifest.h"
 #include "train/run_state.h"
@@ -36,6 +37,8 @@ struct RunRecord {
   double final_train_loss = 0;
   std::optional<double> final_val_loss;
   std::string summary_path;
+  bool allows_secrets = false;        // source files with what looks like a secret were taken
+  std::vector<SourceRecord> sources;  // one per directive; read back: path and sha256
 
   int64_t seed() const { return parts.front().plan.at("seed").as_int(); }
   int64_t steps() const { return parts.back().until_step; }
