@@ -60,6 +60,9 @@ constexpr std::array<std::string_view, 11> kSecretNames = {
     "password", "passwd",     "passphrase",  "secret",     "token",     "api_key",
     "apikey",   "access_key", "private_key", "auth_token", "client_key"};
 
+// Random values hold no blanks, and nothing that expressions and templates are written with.
+constexpr std::string_view kNotInValues = " \t\n()[]{}<>$\\.,:";
+
 // Bits per character of the text's own distribution of characters.
 double entropy(std::string_view text) {
   std::array<int, 256> counts{};
@@ -216,6 +219,18 @@ class Scan {
   // NAME = VALUE, NAME: "VALUE", with the '=' or ':' at `at`.
   bool is_password_assigned(size_t at) const {
     constexpr size_t kMaxLook = 64;  // in each direction, so that no text takes quadratic time
+    // Most values end soon, so they are looked at before the name.
+    size_t value = at + 1;
+    const size_t last = std::min(text_.size(), at + kMaxLook);
+    while (value < last && (is_blank(text_[value]) || text_[value] == '>')) ++value;
+    if (value >= last) return false;
+    const char quote = text_[value];
+    const bool is_quoted = quote == '"' || quote == '\'' || quote == '`';
+    const std::string_view rest = text_.substr(value, 512);
+    const size_t min_length = is_quoted ? 12 : 16;
+    for (size_t i = is_quoted ? 1 : 0; i < min_length; ++i) {
+      if (i >= rest.size() || kNotInValues.find(rest[i]) != std::string_view::npos) return false;
+    }
     const size_t first = at > kMaxLook ? at - kMaxLook : 0;
     size_t end = at;
     while (end > first && (is_blank(text_[end - 1]) || text_[end - 1] == ':')) --end;
@@ -229,24 +244,15 @@ class Scan {
         std::any_of(kSecretNames.begin(), kSecretNames.end(),
                     [&](std::string_view word) { return name.find(word) != std::string::npos; });
     if (!is_named) return false;
-    size_t value = at + 1;
-    const size_t last = std::min(text_.size(), at + kMaxLook);
-    while (value < last && (is_blank(text_[value]) || text_[value] == '>')) ++value;
-    if (value >= last) return false;
-    const char quote = text_[value];
-    const std::string_view rest = text_.substr(value, 512);
-    if (quote == '"' || quote == '\'' || quote == '`') {
-      const size_t close = rest.find(quote, 1);
-      return close != std::string_view::npos && is_random_value(rest.substr(1, close - 1), 12);
-    }
-    const std::string_view bare = rest.substr(0, rest.find_first_of(" \t\n,;#"));
-    return is_random_value(bare, 16);
+    const size_t close = is_quoted ? rest.find(quote, 1) : rest.find_first_of(" \t\n,;#");
+    if (is_quoted && close == std::string_view::npos) return false;
+    return is_random_value(is_quoted ? rest.substr(1, close - 1) : rest.substr(0, close),
+                           min_length);
   }
 
-  // Without blanks and what expressions and templates are written with.
   static bool is_random_value(std::string_view value, size_t min_length) {
     return value.size() >= min_length &&
-           value.find_first_of(" \t\n()[]{}<>$\\.,:") == std::string_view::npos && is_random(value);
+           value.find_first_of(kNotInValues) == std::string_view::npos && is_random(value);
   }
 
   std::string_view text_;

@@ -43,6 +43,15 @@ class Walk {
     // What lies in a folder that is left out does not decide on itself.
     const bool has_config = !is_covered && enter_config(folder, path, entries);
     const size_t length = path.size();
+    if (events_.on_ahead) {
+      for (const Entry& entry : entries) {
+        if (entry.type != DT_REG) continue;
+        const std::string file = path.empty() ? entry.name : path + "/" + entry.name;
+        if (rules_.decide(file).choice == SourceChoice::kTaken) {
+          events_.on_ahead(folder.get(), entry.name.c_str());
+        }
+      }
+    }
     for (const Entry& entry : entries) {
       if (is_stopped_) break;
       if (!path.empty()) path += '/';

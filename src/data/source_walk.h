@@ -34,6 +34,8 @@ struct TreeConfigFound {
 };
 
 struct WalkEvents {
+  // Files of a folder that will come next, as far as names tell; may be empty.
+  std::function<void(int folder, const char* name)> on_ahead;
   // Files in their order; false ends the walk.
   std::function<bool(const WalkedFile&)> on_file;
   std::function<void(const std::string& path, SourceChoice choice)> on_left_out;
