@@ -135,7 +135,7 @@ Json train_result_json(const TrainResult& r) {
   Json json = Json::object();
   json.set("trained", r.trained);
   json.set("plan", plan_json(r.plan));
-  json.set("source_directives", source_records_json(r.sources));
+  if (!r.sources.empty()) json.set("source_directives", source_records_json(r.sources));
   if (!r.trained) return json;
   json.set("run_id", r.run_id);
   json.set("adapter_version", r.adapter_version);
