@@ -8,10 +8,14 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/row_listing.h"
+#include "data/source_path.h"
+#include "data/source_report.h"
 #include "doc/document.h"
 #include "store/inspection.h"
 #include "store/store_layout.h"
+#include "support/clock.h"
 #include "support/progress.h"
+#include "train/prepare.h"
 
 namespace dlm {
 
@@ -22,6 +26,7 @@ struct ShowOptions {
   std::optional<std::string> base;
   bool rows = false;
   bool json = false;
+  bool allow_secrets = false;
 };
 
 std::optional<std::string> id_of(const fs::path& path) {
@@ -67,9 +72,12 @@ std::string text_of(const StoreInspection& s) {
 }
 
 int show_rows(const ShowOptions& options) {
-  const Prepared prepared =
-      prepare_rows(read_document(options.path), options.path, options.base, base_search(),
-                   [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); });
+  PrepareOptions asked;
+  asked.allows_secrets = options.allow_secrets;
+  asked.now_unix_seconds = system_clock().unix_seconds();
+  const Prepared prepared = prepare_rows(
+      read_document(options.path), options.path, options.base, base_search(),
+      [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); }, asked);
   const RowListing listing = list_rows(prepared);
   if (options.json) {
     write_out(rows_json(listing).dump(2) + "\n");
@@ -80,6 +88,76 @@ int show_rows(const ShowOptions& options) {
   return 0;
 }
 
+// What the directives take now; a directive that cannot be read is told, not refused.
+class ShownSources {
+ public:
+  ShownSources(const Document& document, const StoreLayout& store, const GlobalOptions& globals,
+               bool allows_secrets)
+      : document_(document) {
+    const auto& directives = document.frontmatter.training.sources;
+    if (!directives || directives->empty()) return;
+    SourceOptions options;
+    options.keeps_text = false;
+    options.allows_secrets = allows_secrets;
+    options.now_unix_seconds = system_clock().unix_seconds();
+    const fs::path index = source_index_path(home_folder(globals), document.frontmatter);
+    if (store.is_initialized()) options.index = index;
+    try {
+      sources_ = read_sources(document, options);
+      for (const Warning& w : sources_.warnings) warn(w.place.to_string() + ": " + w.message);
+      if (sources_.index_has_changed) sources_.index.write(index);
+    } catch (const Error& error) {
+      warn(error.what());
+    }
+  }
+
+  std::string text() const {
+    std::string text;
+    for (const std::string& line : source_lines(sources_)) text += line + "\n";
+    const auto& directives = document_.frontmatter.training.sources;
+    for (size_t i = sources_.records.size(); directives && i < directives->size(); ++i) {
+      text += "source: " + printable_path((*directives)[i].path) + ": not expanded\n";
+    }
+    return text;
+  }
+
+  void add_to(Json& json) const {
+    const auto& directives = document_.frontmatter.training.sources;
+    if (!directives || directives->empty()) return;
+    const auto texts = [](const std::vector<std::string>& values) {
+      Json list = Json::array();
+      for (const std::string& value : values) list.push_back(value);
+      return list;
+    };
+    const auto limit = [](const std::optional<int64_t>& value) {
+      return value ? Json(*value) : Json();
+    };
+    Json list = Json::array();
+    for (size_t i = 0; i < directives->size(); ++i) {
+      const SourceDirective& directive = (*directives)[i];
+      Json one = Json::object();
+      one.set("path", directive.path);
+      one.set("include", texts(directive.include));
+      one.set("exclude", texts(directive.exclude));
+      one.set("max_files", limit(directive.max_files));
+      one.set("max_bytes_per_file", limit(directive.max_bytes_per_file));
+      if (i < sources_.records.size()) {
+        const Json counts = source_record_json(sources_.records[i]);
+        for (const auto& [key, value] : counts.members()) one.set(key, value);
+      }
+      list.push_back(std::move(one));
+    }
+    json.set("training_sources", std::move(list));
+    if (!sources_.configs.empty()) {
+      json.set("discovered_training_configs", tree_configs_json(sources_.configs));
+    }
+  }
+
+ private:
+  const Document& document_;
+  SourceSections sources_;
+};
+
 int run_show(const ShowOptions& options, const GlobalOptions& globals) {
   if (options.rows) return show_rows(options);
   const fs::path path = options.path;
@@ -87,6 +165,7 @@ int run_show(const ShowOptions& options, const GlobalOptions& globals) {
   for (const Warning& w : document.warnings) warn(w.place.to_string() + ": " + w.message);
   const StoreLayout store(home_folder(globals), document.frontmatter.dlm_id);
   const Json cache = cache_config_json(document.frontmatter.training.cache);
+  const ShownSources sources(document, store, globals, options.allow_secrets);
   if (!store.is_initialized()) {
     if (options.json) {
       Json json = Json::object();
@@ -95,12 +174,14 @@ int run_show(const ShowOptions& options, const GlobalOptions& globals) {
       json.set("store_initialized", false);
       json.set("source_path", fs::absolute(path).lexically_normal().string());
       json.set("training_cache_config", cache);
+      sources.add_to(json);
       write_out(json.dump(2) + "\n");
     } else {
       write_out(fmt::format("{:<14} {}\n{:<14} {}\n{:<14} {}\n{:<14} {}\n", "path", path.string(),
                             "dlm_id", document.frontmatter.dlm_id, "base_model",
                             document.frontmatter.base_model, "store",
-                            "not yet initialized; `dlm train` creates it"));
+                            "not yet initialized; `dlm train` creates it") +
+                sources.text());
     }
     return 0;
   }
@@ -109,9 +190,11 @@ int run_show(const ShowOptions& options, const GlobalOptions& globals) {
   if (options.json) {
     Json json = inspection_json(inspection);
     json.set("training_cache_config", cache);
+    sources.add_to(json);
     write_out(json.dump(2) + "\n");
   } else {
-    write_out(fmt::format("{:<14} {}\n", "path", path.string()) + text_of(inspection));
+    write_out(fmt::format("{:<14} {}\n", "path", path.string()) + text_of(inspection) +
+              sources.text());
   }
   return 0;
 }
@@ -129,6 +212,8 @@ Action add_show(CLI::App& app, const GlobalOptions& globals) {
       ->type_name("KEY")
       ->needs(rows);
   command->add_flag("--json", options->json, "Print JSON");
+  command->add_flag("--allow-secrets", options->allow_secrets,
+                    "Count source files with text that looks like a secret");
   return [options, &globals] { return run_show(*options, globals); };
 }
 

@@ -8,6 +8,8 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/size.h"
+#include "data/directory_scaffold.h"
+#include "data/source_report.h"
 #include "support/clock.h"
 #include "support/progress.h"
 #include "train/prepare.h"
@@ -33,6 +35,14 @@ struct TrainOptions {
   bool ignore_lock = false;
   bool dry_run = false;
   bool json = false;
+  bool allow_secrets = false;
+  // With a folder:
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  bool is_recursive = true;
+  std::optional<std::string> name;
+  std::optional<std::string> policy;
+  bool rescaffold = false;
 };
 
 // The progress line, the plan and the warnings of one run.
@@ -44,6 +54,11 @@ class TrainConsole {
     TrainEvents e;
     e.on_warning = [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); };
     e.on_note = [](const std::string& note) { warn(note); };
+    e.on_sources = [this](const SourceSections& sources) {
+      if (!quiet_ || !sources.secrets.empty()) {
+        for (const std::string& line : source_lines(sources)) say(line);
+      }
+    };
     e.on_plan = [this](const TrainingPlan& plan) { show_plan(plan); };
     e.on_step = [this](const StepReport& step, const TrainingPlan& plan) {
       if (quiet_) return;
@@ -89,12 +104,55 @@ LockMode lock_mode(const TrainOptions& options) {
   return options.ignore_lock ? LockMode::kIgnore : LockMode::kDefault;
 }
 
+// The document of a folder, written when there is none.
+fs::path document_of_folder(const TrainOptions& options, const GlobalOptions& globals) {
+  ScaffoldRequest request;
+  request.folder = options.path;
+  request.base_model = options.base;
+  request.include = options.include;
+  request.exclude = options.exclude;
+  request.is_recursive = options.is_recursive;
+  request.name = options.name;
+  if (options.policy) {
+    request.policy =
+        *options.policy == "strict" ? SourcesPolicy::kStrict : SourcesPolicy::kPermissive;
+  }
+  request.rescaffold = options.rescaffold;
+  const Scaffold scaffold = scaffold_directory(request, system_clock(), os_random);
+  if (scaffold.is_new && !globals.quiet) {
+    say("scaffolded: " + scaffold.document.string() + " (dlm_id=" + scaffold.dlm_id + ")");
+  }
+  return scaffold.document;
+}
+
+void refuse_folder_flags(const TrainOptions& options) {
+  if (options.include.empty() && options.exclude.empty() && options.is_recursive && !options.name &&
+      !options.policy && !options.rescaffold) {
+    return;
+  }
+  throw Error(ErrorKind::kUsage,
+              "--include, --exclude, --no-recursive, --name, --policy and --rescaffold go with a "
+              "folder",
+              "write training.sources into the document instead", {options.path});
+}
+
 int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   TrainRequest request;
   request.document = options.path;
+  const bool is_of_folder = is_folder(options.path);
+  if (is_of_folder) {
+    try {
+      request.document = document_of_folder(options, globals);
+    } catch (const Error& error) {
+      return report(error, "scaffold");
+    }
+  } else {
+    refuse_folder_flags(options);
+  }
   request.home = home_folder(globals);
   request.bases = base_search();
-  request.base = options.base;
+  if (!is_of_folder) request.base = options.base;  // else the document has it
+  request.allows_secrets = options.allow_secrets;
   request.seed = options.seed;
   request.max_steps = options.max_steps;
   if (options.max_mem) request.max_memory_bytes = parse_size(*options.max_mem, "--max-mem");
@@ -149,7 +207,9 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* command =
       app.add_subcommand("train", "Train a document into a new version of its adapter");
-  command->add_option("path", options->path, "The document")->required()->type_name("PATH");
+  command->add_option("path", options->path, "The document, or a folder of text files")
+      ->required()
+      ->type_name("PATH");
   command->add_option("--base", options->base, "Base model to train on instead of the document's")
       ->type_name("KEY");
   command->add_option("--seed", options->seed, "Seed instead of the document's")
@@ -187,6 +247,29 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
                                    "Neither compare with the last run nor record this one");
   update->excludes(strict);
   ignore->excludes(strict)->excludes(update);
+  command->add_flag("--allow-secrets", options->allow_secrets,
+                    "Take source files with text that looks like a secret");
+  command->add_option("--include", options->include, "Of a folder: files to take, as **/*.md")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  command->add_option("--exclude", options->exclude, "Of a folder: files to leave out")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  auto* recursive = command->add_flag("-r,--recursive", options->is_recursive,
+                                      "Of a folder: with all folders below, the default");
+  command
+      ->add_flag_callback(
+          "-R,--no-recursive", [options] { options->is_recursive = false; },
+          "Of a folder: without the folders below")
+      ->excludes(recursive);
+  command->add_option("--name", options->name, "Of a folder: name of its document (corpus)")
+      ->type_name("NAME");
+  command
+      ->add_option("--policy", options->policy,
+                   "Of a folder: strict (the default) takes nothing from outside of it")
+      ->check(CLI::IsMember({"strict", "permissive"}));
+  command->add_flag("--rescaffold", options->rescaffold,
+                    "Of a folder: write its document anew, under the same id");
   command->add_flag("--dry-run", options->dry_run, "Show the plan and its cost, train nothing");
   command->add_flag("--json", options->json, "Print the result as JSON");
   return [options, &globals] { return run_train(*options, globals); };

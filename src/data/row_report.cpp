@@ -43,6 +43,7 @@ class Warnings {
 };
 
 std::string at_line(const DocumentRow& row) {
+  if (!row.source_path.empty()) return "in " + row.source_path;
   return row.line > 0 ? "at line " + std::to_string(row.line) : "in another place";
 }
 
@@ -57,7 +58,8 @@ std::vector<Warning> drop_repeated_rows(DocumentRows& rows, const std::string& d
   kept.reserve(rows.rows.size());
   for (DocumentRow& row : rows.rows) {
     const bool is_chat = row.kind == RowKind::kChat;
-    const Place place{document_path, row.line, row.line > 0 ? 1 : 0};
+    const Place place{row.source_path.empty() ? document_path : row.source_path, row.line,
+                      row.line > 0 ? 1 : 0};
     const auto [same, is_new] = first_rows.emplace(row_digest(row), kept.size());
     if (!is_new) {
       DocumentRow& first = kept[same->second];

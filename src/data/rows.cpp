@@ -15,8 +15,14 @@ DocumentRows rows_of(const Document& document) {
   DocumentRows out;
   std::map<std::string, int64_t> seen;
   const std::string path = document.path.string();
-  const auto add = [&](DocumentRow row, const std::string& id) {
+  const auto add = [&](DocumentRow row, const Section& section, const std::string& id) {
     row.section_id = id;
+    if (!section.source_path.empty()) {
+      row.origin = RowOrigin::kSource;
+      row.source_path = section.source_path;
+    }
+    row.tags = section.tags;
+    row.weight = section.weight;
     row.sub_index = seen[row.section_id]++;
     ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
     out.rows.push_back(std::move(row));
@@ -28,7 +34,7 @@ DocumentRows rows_of(const Document& document) {
         DocumentRow row;
         row.text = std::string(trim(section.content));
         row.line = section.content_line;
-        if (!row.text.empty()) add(std::move(row), id);
+        if (!row.text.empty()) add(std::move(row), section, id);
         break;
       }
       case SectionType::kInstruction:
@@ -39,7 +45,7 @@ DocumentRows rows_of(const Document& document) {
           row.answer = std::move(pair.answer);
           row.is_probe = pair.is_probe;
           row.line = pair.line;
-          add(std::move(row), id);
+          add(std::move(row), section, id);
         }
         break;
       case SectionType::kPreference:

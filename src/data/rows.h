@@ -29,6 +29,7 @@ struct DocumentRow {
   std::string section_id;
   int64_t sub_index = 0;                    // occurrence number within its section id, from 0
   int line = 0;                             // in the document
+  std::string source_path;                  // of its file below the source's root
   std::map<std::string, std::string> tags;  // of source files
   double weight = 1;                        // how often it is trained, by its tags
 };

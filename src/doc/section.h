@@ -43,7 +43,11 @@ struct Section {
       0;  // file line of the fence, or of the first line of leading prose; 0: not in a file
   int content_line = 0;  // file line of the first line of `content`
   std::optional<std::string> adapter;
-  std::map<std::string, std::string> tags;  // set by source directives only
+  // Set by source directives only: the file that the section is, for messages; its tags; how often
+  // its rows are trained, 1 being once.
+  std::string source_path;
+  std::map<std::string, std::string> tags;
+  double weight = 1;
   std::optional<HarvestMark> harvest;
   std::optional<MinedMark> mined;
   std::optional<SynthMark> synth;

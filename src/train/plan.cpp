@@ -126,10 +126,6 @@ void check_supported(const Frontmatter& f) {
                " is not supported",
            "write optimizer: adamw_torch, or leave the key out");
   }
-  if (t.sources && !t.sources->empty()) {
-    refuse("training.sources: source directives are not read by this version",
-           "write the text into the document's own sections");
-  }
 }
 
 TrainingPlan make_plan(const PlanInput& in) {

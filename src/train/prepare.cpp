@@ -60,9 +60,39 @@ uint64_t weight_bytes(const fs::path& folder) {
   return bytes;
 }
 
+// What a document says of itself is its author's choice, so it is trained.
+void warn_of_secrets(const Document& document,
+                     const std::function<void(const Warning&)>& on_warning) {
+  for (const Section& section : document.sections) {
+    const auto found = find_secret(section.content);
+    if (!found) continue;
+    const int line = section.content_line + static_cast<int>(found->line) - 1;
+    on_warning({std::string("this looks like ") + secret_words(found->kind) +
+                    "; the model learns it, and may tell it to anyone",
+                {document.path.string(), line}});
+  }
+}
+
+void add_sources(Prepared& p, const PrepareOptions& asked,
+                 const std::function<void(const Warning&)>& on_warning) {
+  if (on_warning) warn_of_secrets(p.document, on_warning);
+  SourceOptions options;
+  options.document = asked.document;
+  options.allows_secrets = asked.allows_secrets;
+  options.now_unix_seconds = asked.now_unix_seconds;
+  if (!asked.home.empty()) {
+    options.index = source_index_path(asked.home, p.document.frontmatter);
+  }
+  p.sources = read_sources(p.document, options);
+  for (Section& section : p.sources.sections) p.document.sections.push_back(std::move(section));
+  p.sources.sections.clear();
+  if (!on_warning) return;
+  for (const Warning& warning : p.sources.warnings) on_warning(warning);
+}
+
 // All of prepare() that follows from the base's folder, which is known.
 void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning,
-               const std::optional<fs::path>& cache_home) {
+               const PrepareOptions& asked) {
   p.model_config = load_model_config(p.base.folder);
   p.rows = rows_of(p.document);
   for (const Warning& warning : drop_repeated_rows(p.rows, p.shown_path)) {
@@ -70,9 +100,9 @@ void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warnin
   }
   p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
   check_vocabulary(*p.format, p.model_config, p.base.folder);
-  if (cache_home && p.document.frontmatter.training.cache.enabled &&
+  if (asked.uses_token_cache && p.document.frontmatter.training.cache.enabled &&
       text_bytes(p.rows) >= kTokenCacheFromBytes) {
-    const StoreLayout store(*cache_home, p.document.frontmatter.dlm_id);
+    const StoreLayout store(asked.home, p.document.frontmatter.dlm_id);
     p.cached_tokens = std::make_unique<CachedTokens>(
         CachedTokens{TokenCache(store.tokenized_cache()), tokenizer_digest(p.base.folder), {}});
   }
@@ -99,6 +129,10 @@ Prepared parsed(std::string document_bytes, const std::string& shown_path,
 
 }  // namespace
 
+fs::path source_index_path(const fs::path& home, const Frontmatter& frontmatter) {
+  return StoreLayout(home, frontmatter.dlm_id).cache() / "source-index.bin";
+}
+
 std::string read_document(const fs::path& path) {
   return read_file(path, kMaxDocumentBytes);
 }
@@ -106,24 +140,27 @@ std::string read_document(const fs::path& path) {
 Prepared prepare(std::string document_bytes, const std::string& shown_path,
                  const std::optional<std::string>& base, const BaseSearch& bases,
                  const std::function<void(const Warning&)>& on_warning,
-                 const std::optional<fs::path>& cache_home) {
+                 const PrepareOptions& asked) {
   Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
   check_supported(p.document.frontmatter);
+  add_sources(p, asked, on_warning);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
   p.base_stamp = weights_stamp(locate_base(key, bases));
   p.base = open_base(key, bases);
   refuse_media(p.document, p.base.key);
-  make_rows(p, on_warning, cache_home);
+  make_rows(p, on_warning, asked);
   return p;
 }
 
 Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
                       const std::optional<std::string>& base, const BaseSearch& bases,
-                      const std::function<void(const Warning&)>& on_warning) {
+                      const std::function<void(const Warning&)>& on_warning, PrepareOptions asked) {
   Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
+  add_sources(p, asked, on_warning);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
   p.base = {key, locate_base(key, bases), {}};
-  make_rows(p, on_warning, std::nullopt);
+  asked.uses_token_cache = false;
+  make_rows(p, on_warning, asked);
   return p;
 }
 

@@ -11,6 +11,7 @@
 #include "bases/locate.h"
 #include "data/chat_format.h"
 #include "data/rows.h"
+#include "data/source_sections.h"
 #include "data/token_rows.h"
 #include "doc/document.h"
 #include "model/lora.h"
@@ -28,6 +29,7 @@ struct Prepared {
   std::string base_stamp;  // weights_stamp() of before the digest was taken
   ModelConfig model_config;
   std::unique_ptr<ChatFormat> format;
+  SourceSections sources;  // their sections stand behind the document's own
   DocumentRows rows;
   std::vector<TokenRow> token_rows;
   std::unique_ptr<CachedTokens> cached_tokens;  // null: the token cache is not used
@@ -36,16 +38,27 @@ struct Prepared {
 // Documents with less text are tokenized faster than a cache of them would be written.
 inline constexpr size_t kTokenCacheFromBytes = size_t{1} << 20;
 
-// Parses the document's bytes and opens its base, or `base` instead. `cache_home`: reads the token
-// cache of the document's store there. Throws what each part throws.
+struct PrepareOptions {
+  fs::path document;  // where it lies, for its sources; empty: shown_path
+  fs::path home;      // of the stores, for the index of source files; empty: none is used
+  bool uses_token_cache = false;  // reads the one of the document's store
+  bool allows_secrets = false;    // source files with what looks like a secret are taken
+  int64_t now_unix_seconds = 0;
+};
+
+// Parses the document's bytes, reads its sources and opens its base, or `base` instead. Throws what
+// each part throws.
 Prepared prepare(std::string document_bytes, const std::string& shown_path,
                  const std::optional<std::string>& base, const BaseSearch& bases,
                  const std::function<void(const Warning&)>& on_warning = {},
-                 const std::optional<fs::path>& cache_home = std::nullopt);
-// The same without what only a run needs: the digest of the base's weights is left out.
+                 const PrepareOptions& asked = {});
+// The same without what only a run needs: the digest of the base's weights and the token cache.
 Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
                       const std::optional<std::string>& base, const BaseSearch& bases,
-                      const std::function<void(const Warning&)>& on_warning = {});
+                      const std::function<void(const Warning&)>& on_warning = {},
+                      PrepareOptions asked = {});
+// Where a document's store keeps what is known of its source files.
+fs::path source_index_path(const fs::path& home, const Frontmatter& frontmatter);
 std::string read_document(const fs::path& path);
 
 // Measures the processor when `measures_speed`, for the cost that the plan tells. max_memory_bytes

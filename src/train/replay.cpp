@@ -42,7 +42,7 @@ Section section_of(const ReplaySnapshot& snapshot) {
 }
 
 bool is_kept(const Section& section) {
-  return !section.is_media() && section.tags.empty();
+  return !section.is_media() && section.source_path.empty();
 }
 
 // Throws Error(kStore) also for a text that is not the one that its id is made of.

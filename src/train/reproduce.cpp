@@ -99,6 +99,11 @@ class Retraining {
         compare("tokenizer of the base", was.tokenizer_sha256, now.tokenizer_sha256);
     const bool rows =
         !tokenizer || compare("rows of the document", was.rows_sha256, now.rows_sha256);
+    const auto& sources = p_.sources.records;
+    for (size_t i = 0; !rows && i < std::min(sources.size(), record_.sources.size()); ++i) {
+      compare(("files of the source " + sources[i].path).c_str(), record_.sources[i].sha256,
+              sources[i].sha256);
+    }
     return weights && tokenizer && rows;
   }
 
@@ -185,7 +190,11 @@ Reproduction reproduce_version(const ReproduceRequest& request, const TrainEvent
   if (result.stored_sha256 != result.recorded_sha256) {
     result.differences.push_back("adapter_model.safetensors of the version: not as recorded");
   }
-  Prepared p = prepare(std::move(document), copy.string(), record->inputs.base, request.bases);
+  PrepareOptions asked;
+  asked.document = request.document;  // not the copy: relative paths begin where it lies
+  asked.allows_secrets = record->allows_secrets;
+  Prepared p =
+      prepare(std::move(document), copy.string(), record->inputs.base, request.bases, {}, asked);
   add_replay_rows(p, replayed_by(record->inputs.replayed, store), {});
   Retraining(request, events, result, *record, p).run();
   result.is_same = result.retrained_sha256 == result.recorded_sha256 &&

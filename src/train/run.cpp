@@ -72,7 +72,9 @@ class Run {
         p_(prepared),
         store_(request.home, prepared.document.frontmatter.dlm_id),
         device_(request.num_threads),
-        machinery_(machinery_of(device_)) {}
+        machinery_(machinery_of(device_)) {
+    result_.sources = prepared.sources.records;
+  }
 
   TrainResult train() {
     if (request_.dry_run) {
@@ -158,6 +160,16 @@ class Run {
       remove_checkpoint(store_, {}, *lock_);
     } else if (!request_.resume) {
       tell_unfinished_run();
+    }
+    if (p_.sources.index_has_changed) keep_source_index();
+  }
+
+  // Only saves time, so a run does not fail for want of it.
+  void keep_source_index() {
+    try {
+      p_.sources.index.write(source_index_path(request_.home, p_.document.frontmatter));
+    } catch (const Error& e) {
+      note(std::string("source files will be read again: ") + e.what());
     }
   }
 
@@ -354,6 +366,8 @@ class Run {
     version_record_.determinism_class = result_.determinism_class;
     version_record_.max_steps = max_steps_;
     version_record_.weight_distribution = weight_distribution(p_.rows);
+    version_record_.allows_secrets = request_.allows_secrets;
+    version_record_.sources = p_.sources.records;
     version_record_.parts = state_.parts;
     version_record_.micro_batch_tokens = result_.plan.micro_batch_tokens;
     version_record_.kept = result_.loop.kept;
@@ -416,9 +430,14 @@ class Run {
 }  // namespace
 
 TrainResult train_document(const TrainRequest& request, const TrainEvents& events) {
+  PrepareOptions asked;
+  asked.home = request.home;
+  asked.uses_token_cache = request.use_token_cache;
+  asked.allows_secrets = request.allows_secrets;
+  asked.now_unix_seconds = request.clock->unix_seconds();
   Prepared p = prepare(read_document(request.document), request.document.string(), request.base,
-                       request.bases, events.on_warning,
-                       request.use_token_cache ? std::optional(request.home) : std::nullopt);
+                       request.bases, events.on_warning, asked);
+  if (events.on_sources && !p.sources.records.empty()) events.on_sources(p.sources);
   if (p.token_rows.empty()) return {};
   return Run(request, events, p).train();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bases/locate.h"
+#include "data/source_sections.h"
 #include "doc/warning.h"
 #include "store/lock_file.h"
 #include "support/clock.h"
@@ -37,11 +38,13 @@ struct TrainRequest {
   // A checkpoint is due after so many seconds, but takes at most a twentieth of the time; 0: after
   // every step.
   int64_t checkpoint_seconds = 60;
+  bool allows_secrets = false;  // takes source files with text that looks like a secret
   const Clock* clock = nullptr;
 };
 
 struct TrainEvents {
-  std::function<void(const Warning&)> on_warning;  // of the document
+  std::function<void(const Warning&)> on_warning;         // of the document
+  std::function<void(const SourceSections&)> on_sources;  // when the document has any
   std::function<void(const std::string&)> on_note;
   std::function<void(const TrainingPlan&)> on_plan;
   std::function<void(size_t done, size_t total)> on_general_row;
@@ -54,6 +57,7 @@ struct TrainResult {
   bool is_complete = false;     // resumed, and there were no steps left to take
   int64_t resumed_at_step = 0;  // 0: from the start
   TrainingPlan plan;
+  std::vector<SourceRecord> sources;  // one per directive
   int64_t run_id = 0;
   int64_t adapter_version = 0;
   fs::path adapter_path;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "data/source_report.h"
 #include "store/training_state.h"
 #include "support/hash.h"
 
@@ -103,7 +104,7 @@ Json summary_json(const TrainResult& r) {
   }
   json.set("run_id", r.run_id);
   json.set("seed", r.plan.seed);
-  json.set("source_directives", Json::array());
+  json.set("source_directives", source_records_json(r.sources));
   json.set("steps", r.loop.steps);
   return json;
 }
@@ -134,6 +135,7 @@ Json train_result_json(const TrainResult& r) {
   Json json = Json::object();
   json.set("trained", r.trained);
   json.set("plan", plan_json(r.plan));
+  if (!r.sources.empty()) json.set("source_directives", source_records_json(r.sources));
   if (!r.trained) return json;
   json.set("run_id", r.run_id);
   json.set("adapter_version", r.adapter_version);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/source_report.h"
 #include "store/adapter_versions.h"
 #include "store/lock_file.h"
 #include "support/error.h"
@@ -76,6 +77,15 @@ RunRecord record_from(const Json& json) {
       }
     }
   }
+  // Records of before there were sources lack these.
+  if (const Json* allows = json.find("allows_secrets")) r.allows_secrets = allows->as_bool();
+  if (const Json* sources = json.find("source_directives")) {
+    for (const Json& source : sources->items()) {
+      SourceRecord& back = r.sources.emplace_back();
+      back.path = source.at("path").as_string();
+      back.sha256 = source.at("sha256").as_string();
+    }
+  }
   return r;
 }
 
@@ -85,6 +95,7 @@ Json run_record_json(const RunRecord& r, Json plan) {
   Json json = Json::object();
   json.set("adapter_config_sha256", r.adapter_config_sha256);
   json.set("adapter_sha256", r.adapter_sha256);
+  json.set("allows_secrets", r.allows_secrets);
   json.set("base_model", r.inputs.base);
   json.set("base_model_revision", r.inputs.base_revision);
   json.set("base_weights_stamp", r.base_weights_stamp);
@@ -109,6 +120,7 @@ Json run_record_json(const RunRecord& r, Json plan) {
   json.set("replayed", std::move(replayed));
   json.set("rows_sha256", r.inputs.rows_sha256);
   json.set("run_id", r.run_id);
+  json.set("source_directives", source_records_json(r.sources));
   json.set("started_at", r.started_at);
   json.set("steps", r.steps());
   json.set("summary_path", r.summary_path);

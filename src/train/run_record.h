@@ -9,6 +9,7 @@
 
 #include "bases/locate.h"
 #include "data/row_weights.h"
+#include "data/source_sections.h"
 #include "doc/document.h"
 #include "store/manifest.h"
 #include "store/replay_corpus.h"
@@ -39,6 +40,8 @@ struct RunRecord {
   std::optional<double> final_val_loss;
   std::string summary_path;
   std::optional<WeightDistribution> weight_distribution;  // rows by tag, where tags have weights
+  bool allows_secrets = false;        // source files with what looks like a secret were taken
+  std::vector<SourceRecord> sources;  // one per directive; read back: path and sha256
 
   int64_t seed() const { return parts.front().plan.at("seed").as_int(); }
   int64_t steps() const { return parts.back().until_step; }

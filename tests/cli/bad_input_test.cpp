@@ -106,8 +106,8 @@ TEST_F(BadInput, AMissingFileAndAFolder) {
       "hint: check the path\n");
   fs::create_directory(document());
   expect_train_refused(
-      "train: HERE/notes.dlm: cannot read the file: Is a directory\n"
-      "hint: check the path and its permissions\n");
+      "scaffold: HERE/notes.dlm: this is the first run on the folder, which needs a base model\n"
+      "hint: name one: dlm train HERE/notes.dlm --base dlm-nano\n");
 }
 
 TEST_F(BadInput, AnEmptyDocumentIsNothingToTrain) {

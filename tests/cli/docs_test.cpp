@@ -54,7 +54,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 // The long names at the beginning of help lines: "  -v,--verbose ...", "  --base KEY ...".
 Flags flags_in_help(const std::string& help) {
-  const std::regex option("^  (?:-[a-z],)?(--[a-z][a-z0-9-]*).*");
+  const std::regex option("^  (?:-[a-zA-Z],)?(--[a-z][a-z0-9-]*).*");
   Flags flags;
   for (const std::string& line : lines_of(help)) {
     if (std::smatch found; std::regex_match(line, found, option)) flags.insert(found[1].str());

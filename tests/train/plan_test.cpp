@@ -257,9 +257,6 @@ TEST(CheckSupported, RefusesByTheNameOfTheKey) {
   EXPECT_EQ(unsupported("  adapters:\n    tone: {}\n"),
             "training.adapters: named adapters are not trained by this version | write the flat "
             "keys of training instead");
-  EXPECT_EQ(unsupported("  sources:\n    - path: notes\n"),
-            "training.sources: source directives are not read by this version | write the text "
-            "into the document's own sections");
 }
 
 TrainingPlan schedule_of(LrScheduler schedule, int64_t steps, int64_t warmup) {

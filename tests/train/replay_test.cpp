@@ -131,7 +131,7 @@ TEST_F(HistoryTest, KeepsNeitherMediaNorSourcesAndRepeatedSectionsOnce) {
   Document d = document(std::string(kOtter) + "::prose::\n" + kOtter + "::prose::\n" + kOtter);
   Section source;
   source.content = "# source: notes.txt\n\nFrom a tree.\n";
-  source.tags = {{"source", "notes"}};
+  source.source_path = "notes.txt";
   Section image;
   image.type = SectionType::kImage;
   image.media_path = "otter.png";
