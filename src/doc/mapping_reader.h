@@ -104,7 +104,6 @@ class MappingReader {
   std::string location_;
   Findings& findings_;
   std::vector<std::string> known_;
-  int line_ = 0;
 };
 
 }  // namespace dlm
