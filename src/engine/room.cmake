@@ -4,6 +4,9 @@
 find_package(OpenMP REQUIRED)
 target_link_libraries(dlm_engine PRIVATE OpenMP::OpenMP_CXX)
 set(kernel_flags -O3 -Wno-psabi -Wno-ignored-attributes -Wno-pedantic -Wno-maybe-uninitialized -Wno-uninitialized)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  list(REMOVE_ITEM kernel_flags -Wno-maybe-uninitialized)  # which it does not know
+endif()
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/cpu/kernels_scalar.cpp PROPERTIES
   COMPILE_OPTIONS "${kernel_flags}")
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/cpu/kernels_avx2.cpp PROPERTIES
