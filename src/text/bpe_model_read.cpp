@@ -54,7 +54,7 @@ BpeModel BpeModel::from_json(const Json& model, const BpeLists* lists, bool word
       !bpe.merges_stand_ins_) {
     bpe.index_neighbours();
   }
-  bpe.cache_ = std::make_unique<WordCache>();
+  bpe.cache_ = std::make_unique<WordCache>(bpe.num_tokens());
   return bpe;
 }
 

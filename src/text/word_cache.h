@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -21,7 +22,9 @@ class WordCache {
   static constexpr size_t kMaxWordBytes = 29;
   static constexpr size_t kMaxIds = 8;
 
-  WordCache() : slots_(kNumSlots) {}
+  // A small vocabulary, which has few long tokens, gets few slots.
+  explicit WordCache(size_t num_tokens)
+      : slots_(std::bit_ceil(std::clamp(num_tokens, kMinSlots, kMaxSlots))) {}
 
   // Appends the word's ids to `out` and returns true when they are known. A slot that another
   // thread uses at this moment counts as unknown.
@@ -47,7 +50,8 @@ class WordCache {
   }
 
  private:
-  static constexpr size_t kNumSlots = 1 << 16;
+  static constexpr size_t kMinSlots = 1 << 10;
+  static constexpr size_t kMaxSlots = 1 << 16;
   struct alignas(64) Slot {
     std::atomic<bool> is_taken{false};
     uint8_t num_bytes = 0;
@@ -57,7 +61,7 @@ class WordCache {
   };
   static_assert(sizeof(Slot) == 64);
 
-  Slot& slot_of(std::string_view word) { return slots_[text_hash(word) % kNumSlots]; }
+  Slot& slot_of(std::string_view word) { return slots_[text_hash(word) & (slots_.size() - 1)]; }
 
   std::vector<Slot> slots_;
 };
