@@ -59,6 +59,9 @@ Prepared prepare(std::string document_bytes, const std::string& shown_path,
   p.model_config = load_model_config(p.base.folder);
   p.rows = rows_of(p.document);
   p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
+  if (on_warning && p.rows.num_chat > 0 && !p.format->default_template().empty()) {
+    on_warning({default_template_warning(*p.format), {p.base.folder.string(), 0, 0}});
+  }
   check_vocabulary(*p.format, p.model_config, p.base.folder);
   p.token_rows = tokenize_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
                                max_row_tokens(p.document.frontmatter, p.model_config), shown_path,
