@@ -116,6 +116,9 @@ int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
   if (trained) require_trained_base(*trained, base.folder);
   Device device(globals.num_threads);
   const auto session = Session::open(base, adapter, device, weights_of(options.weights));
+  if (!session->format().default_template().empty()) {
+    warn(default_template_warning(session->format()));
+  }
   AnswerOptions answer_options;
   answer_options.max_tokens = options.max_tokens;
   answer_options.sampling.temperature = options.temperature;

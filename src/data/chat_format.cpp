@@ -167,6 +167,12 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
   std::optional<std::string> jinja;
   if (path_exists(folder / "chat_template.jinja"))
     jinja = read_file(folder / "chat_template.jinja");
+  if (!jinja && !ChatTemplate::is_in_config(config)) {
+    if (const auto stand_in = format.choose_default(config)) {
+      format.default_template_ = stand_in->name;
+      jinja = stand_in->jinja;
+    }
+  }
   if (jinja || ChatTemplate::is_in_config(config)) {
     format.chat_template_ = ChatTemplate::from_config(config, jinja);
     // A base may name the end of texts only, and its template ends turns with another token.
@@ -179,9 +185,18 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
   return format;
 }
 
+std::optional<DefaultTemplate> ChatFormat::choose_default(const Json& config) const {
+  if (tokenizer_.token_id("<|im_start|>") && tokenizer_.token_id("<|im_end|>")) {
+    return chatml_template();
+  }
+  if (!token_text(config, "eos_token")) return std::nullopt;
+  return plain_template(!text_prefix_.empty() && token_text(config, "bos_token").has_value());
+}
+
 const ChatTemplate& ChatFormat::chat_template() const {
   if (chat_template_) return *chat_template_;
-  throw Error(ErrorKind::kBase, "the base has no chat template",
+  throw Error(ErrorKind::kBase,
+              "the base has no chat template, and its tokenizer no token that could end a turn",
               "instruction sections and prompts need a base that was trained for chat",
               {folder_, 0, 0});
 }
@@ -332,6 +347,11 @@ std::vector<TokenRow> ChatFormat::text_rows(std::string_view text, int64_t max_t
   if (!rows.empty() && end_of_text_) rows.back().next = *end_of_text_;
   std::erase_if(rows, [](const TokenRow& row) { return row.num_labels() == 0; });
   return rows;
+}
+
+std::string default_template_warning(const ChatFormat& format) {
+  return "the base has no chat template; conversations are written in dlm's own, '" +
+         format.default_template() + "'";
 }
 
 }  // namespace dlm

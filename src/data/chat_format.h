@@ -13,6 +13,7 @@
 
 #include "support/file.h"
 #include "text/chat_template.h"
+#include "text/default_template.h"
 #include "text/tokenizer.h"
 
 namespace dlm {
@@ -45,14 +46,18 @@ class ChatFormat {
   static ChatFormat load(const fs::path& base_folder);
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
-  bool has_chat_template() const { return chat_template_.has_value(); }
+  // Whether the base brings its own.
+  bool has_chat_template() const { return chat_template_ && default_template_.empty(); }
+  // The name of the template that stands in where the base brings none; "" where it does, and where
+  // its vocabulary has no token that could end a turn.
+  const std::string& default_template() const { return default_template_; }
   // Tokens that end a turn or a text: those that the base names, and the one that its template
   // writes behind an answer.
   const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
   // Ends a text: the tokenizer's end-of-text token.
   std::optional<int32_t> end_of_text() const { return end_of_text_; }
 
-  // The prompt of one question, up to where the answer begins. Throws Error(kBase) without a
+  // The prompt of one question, up to where the answer begins. Throws Error(kBase) without any
   // template.
   std::vector<int32_t> prompt(std::string_view question,
                               const std::optional<std::string>& system_prompt) const;
@@ -75,14 +80,19 @@ class ChatFormat {
   const ChatTemplate& chat_template() const;
   // Of text[begin, end), as it is tokenized within the text.
   std::vector<int32_t> encode_within(std::string_view text, size_t begin, size_t end) const;
+  std::optional<DefaultTemplate> choose_default(const Json& config) const;
 
   Tokenizer tokenizer_;
   std::optional<ChatTemplate> chat_template_;
+  std::string default_template_;
   std::vector<int32_t> stop_tokens_;
   std::optional<int32_t> end_of_text_;
   std::vector<int32_t> text_prefix_;  // what the tokenizer puts before every text, such as BOS
   bool puts_blank_before_text_ = false;
   std::string folder_;
 };
+
+// What is said where a default template is used.
+std::string default_template_warning(const ChatFormat& format);
 
 }  // namespace dlm

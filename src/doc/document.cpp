@@ -32,7 +32,7 @@ Place place_of_offset(std::string_view bytes, size_t offset, const std::string& 
 std::string decode_document(std::string_view bytes, WarningSink& warnings) {
   if (bytes.empty()) {
     throw Error(ErrorKind::kParse, "the document is empty", kInitHint,
-                Place{warnings.path(), 0, 0});
+                Place{warnings.path(), 1, 1});
   }
   // A NUL near the front of something that does not begin as a document: a binary file.
   if (!bytes.starts_with("---") && bytes.substr(0, 1024).find('\0') != std::string_view::npos) {

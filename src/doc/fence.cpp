@@ -96,6 +96,10 @@ std::string suggestion(std::string_view name) {
   return kEscapeHint;
 }
 
+std::string media_example(std::string_view word, bool is_audio) {
+  return "::" + std::string(word) + " path=\"…\"" + (is_audio ? " transcript=\"…\"" : "") + "::";
+}
+
 Section read_bare(std::string_view line, std::string_view name, const Place& place) {
   const size_t hash = name.find('#');
   const std::string shown = in_quotes(line);
@@ -120,9 +124,7 @@ Section read_bare(std::string_view line, std::string_view name, const Place& pla
   }
   if (is_media(*type)) {
     fail("fence " + shown + " requires attributes",
-         "for example ::" + std::string(word) + " path=\"…\"" +
-             (*type == SectionType::kAudio ? " transcript=\"…\"" : "") + "::",
-         place);
+         "for example " + media_example(word, *type == SectionType::kAudio), place);
   }
   section.type = *type;
   return section;
@@ -132,8 +134,8 @@ Section read_with_attributes(const AttributeFence& fence, const Place& place) {
   const std::string shown = "'::" + std::string(fence.name) + " …::'";
   const auto type = type_of(fence.name);
   if (!type) {
-    fail("unknown attribute fence " + shown + "; only image and audio take attributes", kEscapeHint,
-         place);
+    fail("unknown attribute fence " + shown + "; only image and audio take attributes",
+         suggestion(fence.name), place);
   }
   if (!is_media(*type)) {
     fail("fence " + shown + " does not take attributes",
@@ -151,7 +153,9 @@ Section read_with_attributes(const AttributeFence& fence, const Place& place) {
       fail("fence " + shown + " has unknown attribute " + in_quotes(key),
            "it takes path and " + second, place);
     }
-    if (*field) fail("fence " + shown + " repeats attribute " + in_quotes(key), {}, place);
+    if (*field) {
+      fail("fence " + shown + " repeats attribute " + in_quotes(key), "keep one of them", place);
+    }
     // Paths stay in ASCII: they are hashed into ids and must mean the same file on every system.
     const bool is_ascii = std::all_of(value.begin(), value.end(),
                                       [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -165,7 +169,8 @@ Section read_with_attributes(const AttributeFence& fence, const Place& place) {
   if (!path) missing = "path";
   if (is_audio && !words) missing += missing.empty() ? "transcript" : ", transcript";
   if (!missing.empty()) {
-    fail("fence " + shown + " is missing required attribute(s) " + missing, {}, place);
+    fail("fence " + shown + " is missing required attribute(s) " + missing,
+         "for example " + media_example(fence.name, is_audio), place);
   }
   section.media_path = *path;
   return section;
@@ -210,6 +215,9 @@ std::string near_fence_fault(std::string_view line) {
   }
   if (only_colons && body.substr(start, end - start) != section_type_word(*type)) {
     return "types are written in small letters";
+  }
+  if (only_colons && after != 0) {
+    return "an adapter name is a small letter, then up to 31 small letters, digits or underscores";
   }
   return {};
 }

@@ -2,6 +2,7 @@
 // the order of findings.
 #include "doc/frontmatter.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "doc/mapping_reader.h"
@@ -117,6 +118,14 @@ AudioConfig read_audio(const YamlNode* node, const std::string& location, Findin
   return config;
 }
 
+// A name that is meant and allowed, where the faults are capitals, blanks and hyphens.
+std::string name_hint(const std::string& name) {
+  std::string meant = lower_ascii(name);
+  std::replace_if(
+      meant.begin(), meant.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
+  return is_adapter_name(meant) ? "did you mean '" + meant + "'?" : "";
+}
+
 std::optional<std::vector<NamedAdapter>> read_adapters(const YamlNode* node,
                                                        const std::string& location,
                                                        Findings& findings) {
@@ -158,7 +167,7 @@ std::optional<std::vector<NamedAdapter>> read_adapters(const YamlNode* node,
                  in_quotes(adapters[i].name) +
                      " is not a valid adapter name (a small letter, then up to 31 small letters, "
                      "digits or underscores)",
-                 node->entries[i].key);
+                 node->entries[i].key, name_hint(adapters[i].name));
     break;
   }
   return adapters;
@@ -270,10 +279,10 @@ std::string read_dlm_id(MappingReader& in, const YamlNode& root, Findings& findi
   // An id of digits alone is a number to YAML, but its text is still an id.
   const bool is_digits = node->kind() == YamlKind::kInt && node->is_plain;
   if (!node->is_string() && !is_digits) {
-    findings.add("dlm_id", std::string("must be text, got ") + kind_words(node->kind()), node);
+    findings.add("dlm_id", std::string("must be text, got ") + kind_words(node->kind()), node,
+                 "dlm init writes a document with a fresh id");
   } else if (!is_ulid(node->text)) {
-    findings.add("dlm_id",
-                 "dlm_id must be a 26-char Crockford base32 ULID, got " + in_quotes(node->text),
+    findings.add("dlm_id", "must be a 26-char Crockford base32 ULID, got " + in_quotes(node->text),
                  node, "dlm init writes a document with a fresh id");
   }
   return node->text;
@@ -303,7 +312,7 @@ Frontmatter read_frontmatter(const YamlTree& tree, int written_version, WarningS
     throw Error(ErrorKind::kParse,
                 std::string("frontmatter must be a mapping, got ") + kind_words(root.kind()),
                 "write one 'key: value' per line between the two --- lines",
-                Place{warnings.path(), 2, 0});
+                Place{warnings.path(), 2, 1});
   }
   MappingReader in(&root, "", findings);
   out.dlm_id = read_dlm_id(in, root, findings);

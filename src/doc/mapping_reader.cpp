@@ -31,6 +31,25 @@ std::string plain_number(double value) {
   return text;
 }
 
+// What is allowed, for hints.
+std::string range_hint(IntBounds bounds) {
+  if (bounds.min == std::numeric_limits<int64_t>::min())
+    return "write a positive integer or 'auto'";
+  const std::string min = std::to_string(bounds.min);
+  if (bounds.min == bounds.max) return "write " + min;
+  const bool has_max = bounds.max < std::numeric_limits<int32_t>::max();
+  return has_max ? "write an integer from " + min + " to " + std::to_string(bounds.max)
+                 : "write an integer of at least " + min;
+}
+std::string range_hint(FloatBounds bounds) {
+  const std::string min = plain_number(bounds.min);
+  if (std::isinf(bounds.max))
+    return bounds.min_is_open ? "write a number above " + min : "write a number of at least " + min;
+  const std::string max = plain_number(bounds.max);
+  return bounds.min_is_open ? "write a number above " + min + ", at most " + max
+                            : "write a number from " + min + " to " + max;
+}
+
 }  // namespace
 
 void Findings::add(const std::string& location, const std::string& message, const YamlNode* node,
@@ -38,7 +57,8 @@ void Findings::add(const std::string& location, const std::string& message, cons
   ++num_;
   if (num_ == 1) {
     // Line 2 is where frontmatter begins: the place of what is missing.
-    place_ = {warnings_.path(), node && node->line ? node->line : 2, node ? node->column : 0};
+    place_ = {warnings_.path(), node && node->line ? node->line : 2,
+              node && node->column ? node->column : 1};
   }
   if (hint_.empty()) hint_ = hint;
   if (num_ > kMaxListed) return;
@@ -67,6 +87,7 @@ MappingReader::MappingReader(const YamlNode* node, std::string location, Finding
 
 const YamlNode* MappingReader::take(const std::string& key) {
   known_.push_back(key);
+  findings_.note_known(location_, key);
   const YamlNode* value = node_ ? node_->find(key) : nullptr;
   if (value) findings_.note_written(path(key));
   return value;
@@ -75,7 +96,7 @@ const YamlNode* MappingReader::take(const std::string& key) {
 std::optional<int64_t> MappingReader::to_integer(const YamlNode& node, const std::string& location,
                                                  IntBounds bounds, Findings& findings) {
   const auto wrong = [&](const std::string& what) -> std::optional<int64_t> {
-    findings.add(location, what + ", got " + shown(node), &node);
+    findings.add(location, what + ", got " + shown(node), &node, range_hint(bounds));
     return std::nullopt;
   };
   int64_t value = 0;
@@ -124,7 +145,7 @@ int64_t MappingReader::integer(const std::string& key, int64_t value, IntBounds 
 double MappingReader::to_number(const YamlNode& node, const std::string& location, double value,
                                 FloatBounds bounds) {
   const auto wrong = [&](const std::string& what) {
-    findings_.add(location, what + ", got " + shown(node), &node);
+    findings_.add(location, what + ", got " + shown(node), &node, range_hint(bounds));
     return value;
   };
   double number = 0;
@@ -196,12 +217,20 @@ std::string MappingReader::text(const std::string& key) {
   const YamlNode* node = take(key);
   if (!node) {
     // With a mapping that is itself wrong, this would only repeat that finding.
-    if (node_) findings_.add(path(key), "required, but missing", node_);
+    if (!node_) return {};
+    std::string hint = "add the line '" + key + ": …'";
+    for (const YamlNode::Entry& entry : node_->entries) {
+      if (entry.key->text.size() < 64 && nearest_word(entry.key->text, {key})) {
+        hint = "did you mean '" + key + "' where " + in_quotes(entry.key->text) + " stands?";
+      }
+    }
+    findings_.add(path(key), "required, but missing", node_, hint);
     return {};
   }
   if (!node->is_string()) {
     findings_.add(path(key), "must be text, got " + shown(*node), node,
-                  "put the value in quotes to make it text");
+                  node->kind() == YamlKind::kNull ? "write a value behind the colon"
+                                                  : "put the value in quotes to make it text");
     return {};
   }
   if (node->text.empty()) findings_.add(path(key), "must have at least one character", node);
@@ -267,9 +296,11 @@ size_t MappingReader::word_index(const std::string& key, const YamlNode& node, s
     if (lower_ascii(word) == lower_ascii(node.text)) hint = "did you mean '" + word + "'?";
   }
   if (hint.empty() && node.is_string() && node.text.size() < 64) {
-    if (const auto nearest = nearest_word(node.text, words)) {
-      hint = "did you mean '" + *nearest + "'?";
+    auto nearest = nearest_word(node.text, words);
+    for (size_t i = 0; i < words.size() && !nearest && node.text.size() > 1; ++i) {
+      if (lower_ascii(words[i]).starts_with(lower_ascii(node.text))) nearest = words[i];
     }
+    if (nearest) hint = "did you mean '" + *nearest + "'?";
   }
   findings_.add(path(key), "must be " + list + ", got " + shown(node), &node, hint);
   return value;
@@ -281,15 +312,21 @@ void MappingReader::finish() {
     const YamlNode& key = *entry.key;
     if (key.is_string() && std::find(known_.begin(), known_.end(), key.text) != known_.end())
       continue;
-    std::string hint;
-    if (findings_.count() == 0 && key.text.size() < 64) {  // the error shows one hint
-      if (const auto nearest = nearest_word(key.text, known_)) {
-        hint = "did you mean '" + *nearest + "'?";
-      }
-    }
     const std::string name = key.text.size() > 100 ? key.text.substr(0, 100) + "…" : key.text;
-    findings_.add(path(name), "Extra inputs are not permitted", &key, hint);
+    findings_.add(path(name), "not a known key", &key,
+                  findings_.count() == 0 ? hint_for_unknown(key.text) : "");
   }
+}
+
+std::string MappingReader::hint_for_unknown(const std::string& key) const {
+  if (key.size() < 64) {
+    if (const auto nearest = nearest_word(key, known_)) return "did you mean '" + *nearest + "'?";
+    if (const std::string* other = findings_.location_of(key); other && *other != location_) {
+      return in_quotes(key) + (other->empty() ? " stands at the left margin, below no other key"
+                                              : " belongs below '" + *other + "'");
+    }
+  }
+  return "the keys here are " + join(known_, ", ");
 }
 
 }  // namespace dlm

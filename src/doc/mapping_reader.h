@@ -4,6 +4,7 @@
 #pragma once
 
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -29,6 +30,15 @@ class Findings {
     warnings_.add(message, node.line, node.column);
   }
   void note_written(const std::string& location) { written_.insert(location); }
+  // Where keys may stand, for hints about keys that stand elsewhere.
+  void note_known(const std::string& location, const std::string& key) {
+    known_.emplace(key, location);
+  }
+  // The first mapping that has been read and knows the key; null when none does.
+  const std::string* location_of(const std::string& key) const {
+    const auto found = known_.find(key);
+    return found == known_.end() ? nullptr : &found->second;
+  }
   bool empty() const { return num_ == 0; }
   size_t count() const { return num_; }
   // Throws the collected Error(kParse) when there is any.
@@ -38,6 +48,7 @@ class Findings {
   static constexpr size_t kMaxListed = 20;
   WarningSink& warnings_;
   std::set<std::string, std::less<>>& written_;
+  std::map<std::string, std::string> known_;  // key → location
   std::string message_;
   std::string hint_;
   Place place_;
@@ -84,7 +95,8 @@ class MappingReader {
         word_index(key, *node, static_cast<size_t>(value), {words.begin(), words.end()}));
   }
 
-  // Reports every key that was not taken, with the nearest known one as a hint.
+  // Reports every key that was not taken, with the nearest known one, the place where it belongs or
+  // the known keys as a hint.
   void finish();
 
   // Value conversions, for callers that hold a node. None, with a finding, when the value is wrong.
@@ -95,6 +107,7 @@ class MappingReader {
                                                               Findings& findings);
 
  private:
+  std::string hint_for_unknown(const std::string& key) const;
   size_t word_index(const std::string& key, const YamlNode& node, size_t value,
                     const std::vector<std::string>& words);
   double to_number(const YamlNode& node, const std::string& location, double value,

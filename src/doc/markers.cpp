@@ -22,6 +22,9 @@ constexpr std::array<std::string_view, 5> kMinedKeys{
 constexpr std::array<std::string_view, 4> kSynthKeys{"synth_teacher", "synth_strategy", "synth_at",
                                                      "source_section_id"};
 
+constexpr const char* kHint =
+    "dlm writes this line; put it back as it was, or remove it to keep the section as your own";
+
 // What stands between "<!-- NAME:" and " -->", when the line is such a frame.
 std::optional<std::string_view> marker_body(std::string_view line, const std::string& name) {
   const std::string head = "<!-- " + name + ":";
@@ -30,6 +33,13 @@ std::optional<std::string_view> marker_body(std::string_view line, const std::st
     return std::nullopt;
   }
   return line.substr(head.size(), line.size() - head.size() - kTail.size());
+}
+
+template <size_t N>
+std::string list_of(const std::array<std::string_view, N>& keys) {
+  std::string list;
+  for (const std::string_view key : keys) list += (list.empty() ? "" : ", ") + std::string(key);
+  return list;
 }
 
 // The values of `keys`, in their order.
@@ -48,12 +58,14 @@ std::array<std::string, N> read_values(std::string_view body, const std::string&
   for (const auto& [key, value] : *attributes) {
     const size_t i = static_cast<size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin());
     if (i < N && seen[i]) {
-      throw Error(ErrorKind::kParse, name + " marker repeats attribute " + in_quotes(key), {},
+      throw Error(ErrorKind::kParse, name + " marker repeats attribute " + in_quotes(key), kHint,
                   place);
     }
     if (i == N) {
-      throw Error(ErrorKind::kParse, name + " marker has unknown attribute " + in_quotes(key), {},
-                  place);
+      throw Error(
+          ErrorKind::kParse,
+          name + " marker has unknown attribute " + in_quotes(key) + "; it takes " + list_of(keys),
+          kHint, place);
     }
     seen[i] = true;
     values[i] = value;
@@ -65,14 +77,14 @@ std::array<std::string, N> read_values(std::string_view body, const std::string&
     missing += keys[i];
   }
   if (!missing.empty()) {
-    throw Error(ErrorKind::kParse, name + " marker is missing required attribute(s) " + missing, {},
-                place);
+    throw Error(ErrorKind::kParse, name + " marker is missing required attribute(s) " + missing,
+                kHint, place);
   }
   return values;
 }
 
 [[noreturn]] void fail(const std::string& message, const Place& place) {
-  throw Error(ErrorKind::kParse, message, {}, place);
+  throw Error(ErrorKind::kParse, message, kHint, place);
 }
 
 MinedMark read_mined(std::string_view body, const Place& place) {

@@ -4,6 +4,7 @@
 
 #include <yaml.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -37,18 +38,38 @@ std::string key_id(const YamlNode& key) {
   return (key.is_string() ? "s" : "o") + key.text;
 }
 
+// What to do about a problem that libyaml names: its words are exact and say little to people who
+// write documents.
+std::string hint_for(std::string_view context, std::string_view problem, bool is_tab) {
+  const auto says = [&](std::string_view words) { return problem.find(words) != problem.npos; };
+  const bool is_quoted = context.find("quoted scalar") != context.npos;
+  if (says("mapping values are not allowed")) {
+    return "put a value that holds ': ' in quotes, and indent the keys of one mapping alike";
+  }
+  if (says("cannot start any token")) {
+    return is_tab ? "indent with blanks, not tabs"
+                  : "put a value that begins with this sign in quotes";
+  }
+  if (says("<document start>")) {
+    return "frontmatter is closed by a line of exactly three hyphens";
+  }
+  if (says("unknown escape character")) {
+    return "a backslash begins an escape in double quotes; use single quotes";
+  }
+  if (is_quoted) return "close the quotes that open here";
+  if (says("',' or ']'")) return "close the list with ] or put a comma between its items";
+  if (says("',' or '}'")) return "close the mapping with } or put a comma between its entries";
+  return "write 'key: value' lines, and indent the keys of one mapping alike";
+}
+
 class Composer {
  public:
   Composer(std::string_view text, int first_line, WarningSink& warnings)
-      : first_line_(first_line), warnings_(warnings) {
+      : text_(text), first_line_(first_line), warnings_(warnings) {
     if (!yaml_parser_initialize(&parser_)) {
       throw Error(ErrorKind::kInternal, "the YAML parser cannot start (out of memory)");
     }
-    for (size_t i = 0; i < text.size();
-         i += static_cast<size_t>(utf8_length(static_cast<unsigned char>(text[i])))) {
-      end_.column = text[i] == '\n' ? 0 : end_.column + 1;
-      end_.line += text[i] == '\n' ? 1 : 0;
-    }
+    end_ = mark_at(text.size());
     yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
                                  text.size());
@@ -90,10 +111,28 @@ class Composer {
                          std::string hint = {}) const {
     fail(what, file_line(mark), file_column(mark), std::move(hint));
   }
+  // The mark of a byte of the text, as libyaml counts: lines and characters from 0.
+  yaml_mark_t mark_at(size_t byte) const {
+    yaml_mark_t mark{};
+    for (size_t i = 0; i < std::min(byte, text_.size());
+         i += static_cast<size_t>(utf8_length(static_cast<unsigned char>(text_[i])))) {
+      mark.column = text_[i] == '\n' ? 0 : mark.column + 1;
+      mark.line += text_[i] == '\n' ? 1 : 0;
+    }
+    return mark;
+  }
+  size_t byte_at(const yaml_mark_t& mark) const {
+    size_t byte = 0;
+    for (size_t n = 0; n < mark.index && byte < text_.size(); ++n) {
+      byte += static_cast<size_t>(utf8_length(static_cast<unsigned char>(text_[byte])));
+    }
+    return std::min(byte, text_.size());
+  }
   int file_line(const yaml_mark_t& mark) const { return static_cast<int>(mark.line) + first_line_; }
   static int file_column(const yaml_mark_t& mark) { return static_cast<int>(mark.column) + 1; }
 
   yaml_parser_t parser_;
+  std::string_view text_;
   int first_line_;
   yaml_mark_t end_{};  // behind the last character
   WarningSink& warnings_;
@@ -111,13 +150,14 @@ Event Composer::next() {
     std::string what = parser_.context ? std::string(parser_.context) + ": " : std::string();
     what += parser_.problem ? parser_.problem : "it cannot be read";
     if (parser_.error == YAML_READER_ERROR) {
-      // The reader knows an offset only; the last mark is at or shortly before it.
-      fail(what, parser_.mark, "control characters cannot stand in frontmatter");
+      fail(what, mark_at(parser_.problem_offset), "remove the control character");
     }
     // At its end libyaml counts a line that is not there.
     const yaml_mark_t& mark = parser_.problem_mark;
-    if (mark.column == 0 && mark.line > end_.line) fail(what, end_);
-    fail(what, mark);
+    const bool is_tab = text_.substr(byte_at(mark), 1) == "\t";
+    const std::string hint = hint_for(parser_.context ? parser_.context : "",
+                                      parser_.problem ? parser_.problem : "", is_tab);
+    fail(what, mark.column == 0 && mark.line > end_.line ? end_ : mark, hint);
   }
   return Event(raw.release());
 }
@@ -233,17 +273,22 @@ YamlNode& Composer::scalar_node(const yaml_event_t& event) {
 const YamlNode& Composer::alias_node(const yaml_event_t& event) {
   const std::string name(chars(event.data.alias.anchor));
   if (++num_aliases_ > kMaxAliases) {
-    fail("more than 1,000 aliases", event.start_mark);
+    fail("more than 1,000 aliases", event.start_mark, "write the values out");
   }
   const auto found = anchors_.find(name);
   if (found == anchors_.end())
-    fail("no anchor " + in_quotes(name) + " before this alias", event.start_mark);
-  if (!found->second) fail("the anchor " + in_quotes(name) + " contains itself", event.start_mark);
+    fail("no anchor " + in_quotes(name) + " before this alias", event.start_mark,
+         "put a value that begins with * in quotes");
+  if (!found->second) {
+    fail("the anchor " + in_quotes(name) + " contains itself", event.start_mark,
+         "write the value out");
+  }
   return *found->second;
 }
 
 void Composer::open_collection(const yaml_event_t& event, YamlKind kind) {
-  if (stack_.size() >= kMaxDepth) fail("more than 64 levels of nesting", event.start_mark);
+  if (stack_.size() >= kMaxDepth)
+    fail("more than 64 levels of nesting", event.start_mark, "frontmatter needs at most five");
   YamlNode& node = new_node(event.start_mark);
   node.scalar.kind = kind;
   const yaml_char_t* anchor = kind == YamlKind::kSequence ? event.data.sequence_start.anchor
@@ -268,7 +313,8 @@ void Composer::attach(const YamlNode& node) {
   Open& open = stack_.back();
   open.node->weight += node.weight;
   if (open.node->weight > kMaxWeight) {
-    fail("its aliases stand for more than 16 MiB of text", open.node->line, open.node->column);
+    fail("its aliases stand for more than 16 MiB of text", open.node->line, open.node->column,
+         "write the values out");
   }
   if (!open.node->is_mapping()) {
     open.node->items.push_back(&node);
@@ -276,7 +322,8 @@ void Composer::attach(const YamlNode& node) {
     add_entry(open, *std::exchange(open.key, nullptr), node);
   } else {
     if (node.is_mapping() || node.kind() == YamlKind::kSequence) {
-      fail(std::string(kind_words(node.kind())) + " cannot be a key", node.line, node.column);
+      fail(std::string(kind_words(node.kind())) + " cannot be a key", node.line, node.column,
+           "write a word as the key");
     }
     open.key = &node;
   }
@@ -345,8 +392,8 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 
 YamlTree parse_yaml(std::string_view text, int first_line, WarningSink& warnings) {
   if (text.size() > kMaxBytes) {
-    throw Error(ErrorKind::kParse, "invalid YAML: the frontmatter is larger than 1 MiB", {},
-                Place{warnings.path(), first_line, 0});
+    throw Error(ErrorKind::kParse, "invalid YAML: the frontmatter is larger than 1 MiB",
+                "move long text below the frontmatter", Place{warnings.path(), first_line, 1});
   }
   if (trim(text).empty()) {
     YamlTree tree;

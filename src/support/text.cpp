@@ -3,6 +3,7 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace dlm {
 namespace {
@@ -37,6 +38,13 @@ Decoded decode_one(std::string_view text) {
   return {code_point, length, nullptr};
 }
 
+// Whether the next eight bytes are ASCII, as nearly all bytes of most texts are.
+bool is_ascii_8(const char* bytes) {
+  uint64_t chunk;
+  std::memcpy(&chunk, bytes, 8);
+  return (chunk & 0x8080808080808080u) == 0;
+}
+
 // Optimal string alignment distance: insertions, deletions, substitutions, swaps of neighbours.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> before(b.size() + 1), previous(b.size() + 1), current(b.size() + 1);
@@ -61,7 +69,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 std::optional<Utf8Fault> find_utf8_fault(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size();) {
     if (static_cast<unsigned char>(bytes[i]) < 0x80) {
-      ++i;
+      i += i + 8 <= bytes.size() && is_ascii_8(bytes.data() + i) ? 8 : 1;
       continue;
     }
     const Decoded decoded = decode_one(bytes.substr(i, 4));
@@ -111,13 +119,13 @@ std::string normalize_newlines(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   std::string out;
   out.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\r') {
-      out += text[i];
-      continue;
-    }
+  while (!text.empty()) {
+    const size_t end = text.find('\r');
+    out += text.substr(0, end);
+    if (end == std::string_view::npos) break;
     out += '\n';
-    if (i + 1 < text.size() && text[i + 1] == '\n') ++i;
+    text.remove_prefix(end + 1);
+    if (text.starts_with('\n')) text.remove_prefix(1);
   }
   return out;
 }

@@ -165,28 +165,26 @@ bool BpeModel::append_byte_tokens(std::string_view character, std::vector<int32_
   return true;
 }
 
-const BpeModel::Merge* BpeModel::find_merge(int32_t left, int32_t right, Blocked blocked) const {
-  const uint32_t found =
-      merge_index_.find(static_cast<uint32_t>(left), static_cast<uint32_t>(right));
-  if (found == PairMap::kAbsent) return nullptr;
-  const Merge& merge = merges_[found];
-  if (blocked != nullptr && (*blocked)[static_cast<size_t>(merge.result)]) return nullptr;
-  return &merge;
+Merge BpeModel::find_merge(int32_t left, int32_t right, Blocked blocked) const {
+  const Merge merge = merges_.find(left, right);
+  const bool is_blocked =
+      blocked != nullptr && merge.exists() && (*blocked)[static_cast<size_t>(merge.result)];
+  return is_blocked ? Merge{} : merge;
 }
 
 // Works in place and returns how many symbols are left. ranks[i] belongs to the pair (i, i + 1).
 size_t BpeModel::merge_short(int32_t* symbols, size_t count, Blocked blocked) const {
-  std::array<const Merge*, kShortWord> pairs{};
+  std::array<Merge, kShortWord> pairs;
   for (size_t i = 0; i + 1 < count; ++i) {
     pairs[i] = find_merge(symbols[i], symbols[i + 1], blocked);
   }
   while (count > 1) {
     size_t best = count;
     for (size_t i = 0; i + 1 < count; ++i) {
-      if (pairs[i] != nullptr && (best == count || pairs[i]->rank < pairs[best]->rank)) best = i;
+      if (pairs[i].exists() && (best == count || pairs[i].rank < pairs[best].rank)) best = i;
     }
     if (best == count) break;
-    symbols[best] = pairs[best]->result;
+    symbols[best] = pairs[best].result;
     for (size_t i = best + 1; i + 1 < count; ++i) {
       symbols[i] = symbols[i + 1];
       pairs[i] = pairs[i + 1];
@@ -194,7 +192,7 @@ size_t BpeModel::merge_short(int32_t* symbols, size_t count, Blocked blocked) co
     --count;
     if (best > 0) pairs[best - 1] = find_merge(symbols[best - 1], symbols[best], blocked);
     pairs[best] =
-        best + 1 < count ? find_merge(symbols[best], symbols[best + 1], blocked) : nullptr;
+        best + 1 < count ? find_merge(symbols[best], symbols[best + 1], blocked) : Merge{};
   }
   return count;
 }
@@ -219,22 +217,22 @@ size_t BpeModel::merge_long(std::vector<int32_t>& symbols, size_t begin, Blocked
   for (uint32_t i = 0; i < count; ++i) {
     links[i] = {i == 0 ? kNone : i - 1, i + 1 == count ? kNone : i + 1};
     if (i + 1 == count) break;
-    const Merge* merge = find_merge(ids[i], ids[i + 1], blocked);
-    if (merge != nullptr) initial.push_back({merge->rank, i, merge->result});
+    const Merge merge = find_merge(ids[i], ids[i + 1], blocked);
+    if (merge.exists()) initial.push_back({merge.rank, i, merge.result});
   }
   std::priority_queue<Candidate> queue({}, std::move(initial));
   const auto offer = [&](uint32_t position) {
     if (position == kNone || links[position].next == kNone) return;
-    const Merge* merge = find_merge(ids[position], ids[links[position].next], blocked);
-    if (merge != nullptr) queue.push({merge->rank, position, merge->result});
+    const Merge merge = find_merge(ids[position], ids[links[position].next], blocked);
+    if (merge.exists()) queue.push({merge.rank, position, merge.result});
   };
   while (!queue.empty()) {
     const Candidate top = queue.top();
     queue.pop();
     const uint32_t next = links[top.position].next;
     if (ids[top.position] == kRemoved || next == kNone) continue;
-    const Merge* merge = find_merge(ids[top.position], ids[next], blocked);
-    if (merge == nullptr || merge->result != top.result || merge->rank != top.rank) continue;
+    const Merge merge = find_merge(ids[top.position], ids[next], blocked);
+    if (merge.result != top.result || merge.rank != top.rank) continue;
     ids[top.position] = top.result;
     ids[next] = kRemoved;
     links[top.position].next = links[next].next;
@@ -246,8 +244,8 @@ size_t BpeModel::merge_long(std::vector<int32_t>& symbols, size_t begin, Blocked
 }
 
 std::optional<int32_t> BpeModel::token_id(std::string_view token) const {
-  const auto found = ids_.find(token);
-  return found == ids_.end() ? std::nullopt : std::optional(found->second);
+  const int32_t found = index_.find(token, tokens_);
+  return found == TokenIndex::kAbsent ? std::nullopt : std::optional(found);
 }
 
 const std::string* BpeModel::token(int32_t id) const {

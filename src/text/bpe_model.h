@@ -9,20 +9,22 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "support/json.h"
+#include "text/bpe_lists.h"
+#include "text/merge_table.h"
 #include "text/pair_map.h"
+#include "text/token_index.h"
 #include "text/word_cache.h"
 
 namespace dlm {
 
 class BpeModel {
  public:
-  // `words_are_bytes`: words come as raw bytes and are read through the byte alphabet.
-  // Throws Error(kFormat).
-  static BpeModel from_json(const Json& model, bool words_are_bytes);
+  // `lists`: null when they are in `model`. `words_are_bytes`: words come as raw bytes and are read
+  // through the byte alphabet. Throws Error(kFormat).
+  static BpeModel from_json(const Json& model, const BpeLists* lists, bool words_are_bytes);
 
   // Appends the ids of one word of valid UTF-8, which is not empty. A character that is in no token
   // becomes the unknown token, or its bytes' tokens, or nothing, as the file says.
@@ -36,22 +38,15 @@ class BpeModel {
   const std::string* token(int32_t id) const;
   // One more than the largest id.
   size_t id_limit() const { return tokens_.size(); }
-  size_t num_tokens() const { return ids_.size(); }
+  size_t num_tokens() const { return index_.size(); }
 
  private:
-  struct Merge {
-    uint32_t rank;
-    int32_t result;
-  };
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
   using Blocked = const std::vector<bool>*;
 
-  void read_vocab(const Json& vocab);
-  void read_merges(const Json& merges);
-  void add_merge(uint32_t rank, const std::string& left, const std::string& right);
+  void read_vocab(const BpeLists& lists);
+  void read_merges(const BpeLists& lists);
+  int32_t merge_result(uint32_t rank, std::string_view left, std::string_view right,
+                       int32_t last_result) const;
   void index_bytes();
   void index_neighbours();
   std::optional<int32_t> whole_word(std::string_view word) const;
@@ -59,15 +54,14 @@ class BpeModel {
   void initial_symbols(std::string_view part, Blocked blocked, std::vector<int32_t>& out) const;
   bool append_byte_tokens(std::string_view character, std::vector<int32_t>& out) const;
   size_t next_safe_cut(std::string_view word, size_t from) const;
-  const Merge* find_merge(int32_t left, int32_t right, Blocked blocked) const;
+  Merge find_merge(int32_t left, int32_t right, Blocked blocked) const;
   size_t merge_short(int32_t* symbols, size_t count, Blocked blocked) const;
   size_t merge_long(std::vector<int32_t>& symbols, size_t begin, Blocked blocked) const;
 
   std::vector<std::string> tokens_;  // by id; "" where has_token_ is false
   std::vector<bool> has_token_;
-  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;
-  PairMap merge_index_;  // pair of ids -> index into merges_
-  std::vector<Merge> merges_;
+  TokenIndex index_;
+  MergeTable merges_;
 
   std::optional<int32_t> unknown_;
   bool fuse_unknown_ = false;

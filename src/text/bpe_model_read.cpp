@@ -18,7 +18,7 @@ int64_t largest_allowed_id(size_t num_tokens) {
 
 }  // namespace
 
-BpeModel BpeModel::from_json(const Json& model, bool words_are_bytes) {
+BpeModel BpeModel::from_json(const Json& model, const BpeLists* lists, bool words_are_bytes) {
   const std::string type = string_field_or(model, "type", "model", "BPE");
   if (type != "BPE") {
     bad_tokenizer("model has the type \"" + type + "\", which is not supported (only BPE is)");
@@ -34,7 +34,9 @@ BpeModel BpeModel::from_json(const Json& model, bool words_are_bytes) {
   bpe.ignore_merges_ = bool_field_or(model, "ignore_merges", "model", false);
   bpe.continuing_prefix_ = string_field_or(model, "continuing_subword_prefix", "model", "");
   bpe.word_suffix_ = string_field_or(model, "end_of_word_suffix", "model", "");
-  bpe.read_vocab(required_field(model, "vocab", "model"));
+  const BpeLists in_model = lists == nullptr ? lists_of(model) : BpeLists();
+  if (lists == nullptr) lists = &in_model;
+  bpe.read_vocab(*lists);
   const std::string unknown = string_field_or(model, "unk_token", "model", "");
   if (!unknown.empty()) {
     bpe.unknown_ = bpe.token_id(unknown);
@@ -47,94 +49,88 @@ BpeModel BpeModel::from_json(const Json& model, bool words_are_bytes) {
     bad_tokenizer("model joins ByteLevel words with byte_fallback, a prefix or a suffix");
   }
   bpe.index_bytes();
-  bpe.read_merges(required_field(model, "merges", "model"));
+  bpe.read_merges(*lists);
   if (!words_are_bytes && bpe.continuing_prefix_.empty() && bpe.word_suffix_.empty() &&
       !bpe.merges_stand_ins_) {
     bpe.index_neighbours();
   }
-  bpe.cache_ = std::make_unique<WordCache>();
+  bpe.cache_ = std::make_unique<WordCache>(bpe.num_tokens());
   return bpe;
 }
 
-void BpeModel::read_vocab(const Json& vocab) {
-  if (!vocab.is_object()) bad_tokenizer("model.vocab must be an object");
-  if (vocab.size() == 0) bad_tokenizer("model.vocab is empty");
-  const int64_t limit = largest_allowed_id(vocab.size());
+void BpeModel::read_vocab(const BpeLists& lists) {
+  if (lists.vocab.empty()) bad_tokenizer("model.vocab is empty");
+  const int64_t limit = largest_allowed_id(lists.vocab.size());
   int64_t largest = 0;
-  for (const auto& [token, id] : vocab.members()) {
-    if (!id.is_int()) bad_tokenizer("model.vocab[\"" + token + "\"] must be an integer");
-    if (id.as_int() < 0 || id.as_int() > limit) {
-      bad_tokenizer("model.vocab[\"" + token + "\"] is " + std::to_string(id.as_int()) +
+  for (const auto& [token, id] : lists.vocab) {
+    if (id < 0 || id > limit) {
+      bad_tokenizer("model.vocab[\"" + std::string(token) + "\"] is " + std::to_string(id) +
                     ", outside of 0 to " + std::to_string(limit));
     }
-    largest = std::max(largest, id.as_int());
+    largest = std::max(largest, id);
   }
   tokens_.resize(static_cast<size_t>(largest) + 1);
   has_token_.resize(tokens_.size());
-  ids_.reserve(vocab.size());
-  for (const auto& [token, json_id] : vocab.members()) {
-    const auto id = static_cast<size_t>(json_id.as_int());
-    if (has_token_[id]) {
-      bad_tokenizer("model.vocab gives the id " + std::to_string(id) + " to \"" + tokens_[id] +
-                    "\" and to \"" + token + "\"");
+  index_.reserve(lists.vocab.size());
+  for (const auto& [token, id] : lists.vocab) {
+    const auto at = static_cast<size_t>(id);
+    if (has_token_[at]) {
+      bad_tokenizer("model.vocab gives the id " + std::to_string(id) + " to \"" + tokens_[at] +
+                    "\" and to \"" + std::string(token) + "\"");
     }
-    if (!ids_.emplace(token, static_cast<int32_t>(id)).second) {
-      bad_tokenizer("model.vocab holds \"" + token + "\" twice");
+    has_token_[at] = true;
+    tokens_[at] = token;
+    if (!index_.add(static_cast<int32_t>(id), tokens_)) {
+      bad_tokenizer("model.vocab holds \"" + tokens_[at] + "\" twice");
     }
-    has_token_[id] = true;
-    tokens_[id] = token;
   }
 }
 
-void BpeModel::read_merges(const Json& merges) {
-  if (!merges.is_array()) bad_tokenizer("model.merges must be an array");
-  merge_index_.reserve(merges.size());
-  merges_.reserve(merges.size());
-  uint32_t rank = 0;
-  for (const Json& merge : merges.items()) {
-    if (merge.is_string()) {
-      const std::string& text = merge.as_string();
-      const size_t blank = text.find(' ');
-      if (blank == std::string::npos || text.find(' ', blank + 1) != std::string::npos) {
-        bad_tokenizer("model.merges[" + std::to_string(rank) + "] is \"" + text +
-                      "\", not two tokens with one space between them");
-      }
-      add_merge(rank, text.substr(0, blank), text.substr(blank + 1));
-    } else if (merge.is_array() && merge.size() == 2 && merge.items()[0].is_string() &&
-               merge.items()[1].is_string()) {
-      add_merge(rank, merge.items()[0].as_string(), merge.items()[1].as_string());
-    } else {
-      bad_tokenizer("model.merges[" + std::to_string(rank) +
-                    "] must be a string or an array of two strings");
-    }
-    ++rank;
-  }
-}
-
-void BpeModel::add_merge(uint32_t rank, const std::string& left, const std::string& right) {
-  const auto id_of = [&](const std::string& token) {
+void BpeModel::read_merges(const BpeLists& lists) {
+  merges_.reserve(lists.merges.size());
+  const auto id_of = [&](uint32_t rank, std::string_view token) {
     const std::optional<int32_t> id = token_id(token);
     if (!id) {
-      bad_tokenizer("model.merges[" + std::to_string(rank) + "] names \"" + token +
+      bad_tokenizer("model.merges[" + std::to_string(rank) + "] names \"" + std::string(token) +
                     "\", which is not in model.vocab");
     }
     return *id;
   };
-  const int32_t left_id = id_of(left), right_id = id_of(right);
-  if (right.size() < continuing_prefix_.size()) {
-    bad_tokenizer("model.merges[" + std::to_string(rank) + "] lacks the continuing_subword_prefix");
+  uint32_t rank = 0;
+  int32_t result = 0;
+  for (const auto& [left, right] : lists.merges) {
+    const int32_t left_id = id_of(rank, left), right_id = id_of(rank, right);
+    if (right.size() < continuing_prefix_.size()) {
+      bad_tokenizer("model.merges[" + std::to_string(rank) +
+                    "] lacks the continuing_subword_prefix");
+    }
+    result = merge_result(rank, left, right.substr(continuing_prefix_.size()), result);
+    merges_stand_ins_ = merges_stand_ins_ || is_stand_in_[static_cast<size_t>(left_id)] ||
+                        is_stand_in_[static_cast<size_t>(right_id)];
+    merges_.set(left_id, right_id, {rank, result});  // of two equal lines the later one counts
+    ++rank;
   }
-  const int32_t result = id_of(left + right.substr(continuing_prefix_.size()));
-  merges_stand_ins_ = merges_stand_ins_ || is_stand_in_[static_cast<size_t>(left_id)] ||
-                      is_stand_in_[static_cast<size_t>(right_id)];
-  const auto fresh = static_cast<uint32_t>(merges_.size());
-  const uint32_t index = merge_index_.find_or_insert(static_cast<uint32_t>(left_id),
-                                                     static_cast<uint32_t>(right_id), fresh);
-  if (index == fresh) {
-    merges_.push_back({rank, result});
-  } else {
-    merges_[index] = {rank, result};  // of two equal lines the later one counts, as in a map
+}
+
+// The id of left and right joined. In most files ids follow the order of the merges, so what the
+// merge before gave is a good guess and spares a search in memory that is far away.
+int32_t BpeModel::merge_result(uint32_t rank, std::string_view left, std::string_view right,
+                               int32_t last_result) const {
+  for (int32_t guess = last_result; guess <= last_result + 1; ++guess) {
+    const std::string* known = token(guess);
+    if (known != nullptr && known->size() == left.size() + right.size() &&
+        known->starts_with(left) && known->ends_with(right)) {
+      return guess;
+    }
   }
+  std::string joined(left);
+  joined += right;
+  const std::optional<int32_t> found = token_id(joined);
+  if (!found) {
+    bad_tokenizer("model.merges[" + std::to_string(rank) + "] names \"" + joined +
+                  "\", which is not in model.vocab");
+  }
+  return *found;
 }
 
 void BpeModel::index_bytes() {

@@ -40,6 +40,61 @@ std::string normal_form(std::string_view text, int options) {
   return std::string(reinterpret_cast<const char*>(result), static_cast<size_t>(length));
 }
 
+// Whether NFC leaves this character as it is and never joins it with what stands before it
+// (NFC_Quick_Check is yes, the combining class is 0): Latin, Cyrillic, general punctuation, signs,
+// kana, ideographs, Hangul, full-width forms, emoji. Others may be so too; these are what texts are
+// made of.
+bool is_stable_in_nfc(uint32_t c) {
+  struct Range {
+    uint32_t first, last;
+  };
+  constexpr Range kRanges[] = {
+      {0, 0x2FF},       {0x400, 0x482},   {0x2010, 0x2027}, {0x2030, 0x205E},  {0x20A0, 0x20BF},
+      {0x2190, 0x2199}, {0x2500, 0x27BF}, {0x3001, 0x3029}, {0x3041, 0x3096},  {0x30A1, 0x30FA},
+      {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFF01, 0xFFEE}, {0x1F300, 0x1FAFF}};
+  for (const Range& range : kRanges) {
+    if (c <= range.last) return c >= range.first;
+  }
+  return false;
+}
+
+// NFC. Only what may change is handed to utf8proc: from the stable character before an unstable one
+// up to the next stable one (Unicode Standard Annex 15, section 9.1).
+std::string compose(std::string_view text) {
+  std::string out;
+  size_t done = 0;         // up to here the text is in `out`
+  size_t last_stable = 0;  // where the last stable character begins
+  bool may_change = false;
+  const auto take = [&](size_t end) {
+    if (may_change) {
+      out += text.substr(done, last_stable - done);
+      out += normal_form(text.substr(last_stable, end - last_stable), UTF8PROC_COMPOSE);
+      done = end;
+      may_change = false;
+    }
+  };
+  for (size_t at = 0, next = 0; at < text.size(); at = next) {
+    utf8proc_int32_t c = static_cast<unsigned char>(text[at]);
+    next = at + 1;
+    if (c >= 0x80) {
+      const utf8proc_ssize_t length =
+          utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
+                           static_cast<utf8proc_ssize_t>(text.size() - at), &c);
+      check(length > 0, "normalizers see UTF-8");
+      next = at + static_cast<size_t>(length);
+    }
+    if (is_stable_in_nfc(static_cast<uint32_t>(c))) {
+      take(at);
+      last_stable = at;
+    } else {
+      may_change = true;
+    }
+  }
+  take(text.size());
+  out += text.substr(done);
+  return out;
+}
+
 std::string_view strip(std::string_view text, bool left, bool right) {
   const std::string_view both = trim(text);
   const size_t begin = left ? static_cast<size_t>(both.data() - text.data()) : 0;
@@ -136,7 +191,7 @@ std::string Normalizer::apply(std::string_view text) const {
 std::string Normalizer::apply_step(const Step& step, std::string text) {
   switch (step.kind) {
     case Kind::kNfc:
-      return is_stable(text, 0xCC) ? text : normal_form(text, UTF8PROC_COMPOSE);
+      return is_stable(text, 0xCC) ? text : compose(text);
     case Kind::kNfd:
       return is_stable(text, 0x80) ? text : normal_form(text, UTF8PROC_DECOMPOSE);
     case Kind::kNfkc:

@@ -14,12 +14,11 @@ namespace {
 constexpr int kMaxDepth = 8;
 constexpr size_t kMaxSteps = 16;
 
-// The split of GPT-2, which a ByteLevel step does when its use_regex is on.
-constexpr std::string_view kByteLevelPattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kWhitespacePattern = R"(\w+|[^\w\s]+)";
 
 utf8proc_int32_t read_code_point(std::string_view text, size_t at, size_t& length) {
+  length = 1;
+  if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) return byte;
   utf8proc_int32_t code_point = -1;
   const utf8proc_ssize_t read =
       utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at),
@@ -29,6 +28,7 @@ utf8proc_int32_t read_code_point(std::string_view text, size_t at, size_t& lengt
 }
 
 bool is_number(utf8proc_int32_t code_point) {
+  if (code_point < 0x80) return code_point >= '0' && code_point <= '9';
   const auto category = utf8proc_category(code_point);
   return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
 }
@@ -53,6 +53,15 @@ void find_segments(const Regex& regex, std::string_view text, const OnSegment& o
     done = match->end;
   }
   if (done < text.size()) on_segment(done, text.size(), false);
+}
+
+template <class OnSegment>
+void find_segments(const WordScanner& scanner, std::string_view text, const OnSegment& on_segment) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = scanner.end_of_word(text, at);
+    on_segment(at, end, true);
+    at = end;
+  }
 }
 
 template <class OnSegment>
@@ -81,6 +90,12 @@ void find_segments(bool (*matches)(utf8proc_int32_t), std::string_view text,
 
 }  // namespace
 
+void PreTokenizer::Step::set_pattern(std::string_view pattern) {
+  scanner = WordScanner::for_pattern(pattern);
+  finder = scanner ? Finder::kScanner : Finder::kRegex;
+  if (!scanner) regex = Regex::compile(pattern);
+}
+
 PreTokenizer PreTokenizer::from_json(const Json& json) {
   PreTokenizer pre_tokenizer;
   if (!json.is_null()) pre_tokenizer.add(json, "pre_tokenizer", 0);
@@ -105,7 +120,7 @@ void PreTokenizer::add(const Json& json, const std::string& where, int depth) {
     const PatternField pattern = pattern_field(json, where);
     if (pattern.text.empty()) bad_tokenizer(where + ".pattern is empty");
     if (pattern.is_regex) {
-      step.regex = Regex::compile(pattern.text);
+      step.set_pattern(pattern.text);
     } else {
       step.finder = Finder::kString;
       step.string = pattern.text;
@@ -120,11 +135,11 @@ void PreTokenizer::add(const Json& json, const std::string& where, int depth) {
     step.finder = Finder::kPunctuation;
     step.behavior = behavior_of(string_field_or(json, "behavior", where, "Isolated"), where);
   } else if (type == "Whitespace") {
-    step.regex = Regex::compile(kWhitespacePattern);
+    step.set_pattern(kWhitespacePattern);
     step.behavior = Behavior::kRemoved;
     step.invert = true;
   } else if (type == "WhitespaceSplit") {
-    step.regex = Regex::compile("\\s");
+    step.set_pattern("\\s");
     step.behavior = Behavior::kRemoved;
   } else {
     bad_tokenizer(where + " has the type \"" + type + "\", which is not supported");
@@ -136,9 +151,8 @@ void PreTokenizer::add_byte_level(const Json& json, const std::string& where) {
   Step step;
   step.kind = Kind::kByteLevel;
   step.add_prefix_space = bool_field_or(json, "add_prefix_space", where, true);
-  if (bool_field_or(json, "use_regex", where, true)) {
-    step.regex = Regex::compile(kByteLevelPattern);
-  }
+  step.splits = bool_field_or(json, "use_regex", where, true);
+  if (step.splits) step.set_pattern(kByteLevelPattern);
   steps_.push_back(std::move(step));
 }
 
@@ -218,6 +232,9 @@ void PreTokenizer::cut(const Step& step, std::string_view text, const OnPiece& o
     case Finder::kRegex:
       find_segments(*step.regex, text, take);
       break;
+    case Finder::kScanner:
+      find_segments(*step.scanner, text, take);
+      break;
     case Finder::kString:
       find_segments(std::string_view(step.string), text, take);
       break;
@@ -246,7 +263,7 @@ void PreTokenizer::run_byte_level(size_t index, std::string_view text, bool at_s
     if (is_last) return sink(piece);
     run(index + 1, to_byte_characters(piece), at_start && begin == 0, sink);
   };
-  if (step.regex) {
+  if (step.splits) {
     cut(step, text, next);
   } else {
     next(0, text.size());

@@ -11,6 +11,7 @@
 
 #include "support/json.h"
 #include "text/regex.h"
+#include "text/word_scanner.h"
 
 namespace dlm {
 
@@ -33,7 +34,7 @@ class PreTokenizer {
 
  private:
   enum class Kind { kCut, kByteLevel, kMetaspace };
-  enum class Finder { kRegex, kString, kDigits, kPunctuation };
+  enum class Finder { kRegex, kScanner, kString, kDigits, kPunctuation };
   enum class Behavior { kRemoved, kIsolated, kContiguous, kMergedWithPrevious, kMergedWithNext };
   enum class Prepend { kAlways, kFirst, kNever };
   struct Step {
@@ -43,13 +44,16 @@ class PreTokenizer {
     Behavior behavior = Behavior::kIsolated;
     bool invert = false;
     std::string string;  // kString: what to find; kMetaspace: the replacement character
-    // kCut with kRegex; kByteLevel with its own split
+    // kCut with a pattern; kByteLevel with its own split
     std::optional<Regex> regex;
+    std::optional<WordScanner> scanner;
     // kByteLevel
     bool add_prefix_space = false;
     // kMetaspace
     Prepend prepend = Prepend::kNever;
-    bool splits = true;
+    bool splits = true;  // kByteLevel too
+
+    void set_pattern(std::string_view pattern);
   };
 
   void add(const Json& json, const std::string& where, int depth);

@@ -15,8 +15,8 @@ namespace dlm {
 namespace {
 
 // A pre-tokenizer pattern takes a few steps per character. The limits stop a hostile pattern after
-// about a second and 64 MiB.
-constexpr uint32_t kMatchLimit = 100'000'000;
+// about a tenth of a second at one place, and 64 MiB.
+constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 constexpr size_t kMaxPatternBytes = 64 * 1024;
 constexpr const char* kWordProperties = "\\p{L}\\p{M}\\p{Nd}\\p{Pc}";

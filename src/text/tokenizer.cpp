@@ -9,6 +9,7 @@
 #include "support/error.h"
 #include "support/text.h"
 #include "text/added_tokens.h"
+#include "text/bpe_lists.h"
 #include "text/bpe_model.h"
 #include "text/byte_alphabet.h"
 #include "text/decoder.h"
@@ -39,6 +40,13 @@ void check_utf8(std::string_view text) {
 
 Tokenizer Tokenizer::load(const fs::path& tokenizer_json) {
   const std::string text = read_file(tokenizer_json);
+  if (const auto file = skim_tokenizer_file(text)) {
+    try {
+      return Tokenizer(std::make_shared<const Tables>(file->json, &file->lists));
+    } catch (const Error&) {
+      // What is wrong is said below, by the way that knows the whole file.
+    }
+  }
   return from_json(parse_json(text, tokenizer_json.string()), tokenizer_json.string());
 }
 
@@ -50,7 +58,7 @@ Tokenizer Tokenizer::from_json(const Json& json, std::string_view path) {
   }
 }
 
-Tokenizer::Tables::Tables(const Json& json) {
+Tokenizer::Tables::Tables(const Json& json, const BpeLists* lists) {
   if (!json.is_object()) bad_tokenizer("the tokenizer must be an object");
   const auto part = [&](std::string_view key) {
     const Json* found = json.find(key);
@@ -59,7 +67,8 @@ Tokenizer::Tables::Tables(const Json& json) {
   normalizer = Normalizer::from_json(part("normalizer"));
   pre_tokenizer = PreTokenizer::from_json(part("pre_tokenizer"));
   decoder = Decoder::from_json(part("decoder"));
-  model = BpeModel::from_json(required_field(json, "model", ""), pre_tokenizer.gives_bytes());
+  model =
+      BpeModel::from_json(required_field(json, "model", ""), lists, pre_tokenizer.gives_bytes());
   add_tokens(read_added_tokens(part("added_tokens")));
   post_processor = PostProcessor::from_json(part("post_processor"), id_limit);
 }

@@ -17,8 +17,8 @@
 namespace dlm {
 
 struct Tokenizer::Tables {
-  // Throws Error(kFormat).
-  explicit Tables(const Json& json);
+  // Throws Error(kFormat). `lists`: those of the model, where they are not in `json`.
+  explicit Tables(const Json& json, const BpeLists* lists = nullptr);
 
   void add_tokens(const std::vector<AddedToken>& tokens);
   void encode(std::string_view text, bool is_ordinary, std::vector<int32_t>& out) const;

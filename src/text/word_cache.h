@@ -3,56 +3,67 @@
 // results never depend on the cache. Safe to use from many threads.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cstdint>
-#include <functional>
-#include <mutex>
-#include <string>
+#include <cstring>
 #include <string_view>
 #include <vector>
+
+#include "text/text_hash.h"
 
 namespace dlm {
 
 class WordCache {
  public:
-  // Longer words are rare and not worth their memory.
-  static constexpr size_t kMaxWordBytes = 48;
+  // A slot fills a cache line. Longer words and words of more ids are rare.
+  static constexpr size_t kMaxWordBytes = 29;
+  static constexpr size_t kMaxIds = 8;
 
-  WordCache() : slots_(kNumSlots) {}
+  // A small vocabulary, which has few long tokens, gets few slots.
+  explicit WordCache(size_t num_tokens)
+      : slots_(std::bit_ceil(std::clamp(num_tokens, kMinSlots, kMaxSlots))) {}
 
   // Appends the word's ids to `out` and returns true when they are known. A slot that another
   // thread uses at this moment counts as unknown.
   bool find(std::string_view word, std::vector<int32_t>& out) {
-    const size_t i = index_of(word);
-    const std::unique_lock lock(locks_[i % kNumLocks], std::try_to_lock);
-    if (!lock.owns_lock() || slots_[i].word != word || word.empty()) return false;
-    out.insert(out.end(), slots_[i].ids.begin(), slots_[i].ids.end());
-    return true;
+    Slot& slot = slot_of(word);
+    if (slot.is_taken.exchange(true, std::memory_order_acquire)) return false;
+    const bool found = slot.num_bytes == word.size() && slot.num_ids != 0 &&
+                       std::memcmp(slot.word.data(), word.data(), word.size()) == 0;
+    if (found) out.insert(out.end(), slot.ids.begin(), slot.ids.begin() + slot.num_ids);
+    slot.is_taken.store(false, std::memory_order_release);
+    return found;
   }
 
   void store(std::string_view word, const int32_t* ids, size_t num_ids) {
-    if (word.size() > kMaxWordBytes) return;
-    const size_t i = index_of(word);
-    const std::unique_lock lock(locks_[i % kNumLocks], std::try_to_lock);
-    if (!lock.owns_lock()) return;
-    slots_[i].word.assign(word);
-    slots_[i].ids.assign(ids, ids + num_ids);
+    if (word.size() > kMaxWordBytes || num_ids > kMaxIds) return;
+    Slot& slot = slot_of(word);
+    if (slot.is_taken.exchange(true, std::memory_order_acquire)) return;
+    slot.num_bytes = static_cast<uint8_t>(word.size());
+    slot.num_ids = static_cast<uint8_t>(num_ids);
+    std::copy(word.begin(), word.end(), slot.word.begin());
+    std::copy(ids, ids + num_ids, slot.ids.begin());
+    slot.is_taken.store(false, std::memory_order_release);
   }
 
  private:
-  static constexpr size_t kNumSlots = 1 << 16;
-  static constexpr size_t kNumLocks = 64;
-  struct Slot {
-    std::string word;
-    std::vector<int32_t> ids;
+  static constexpr size_t kMinSlots = 1 << 10;
+  static constexpr size_t kMaxSlots = 1 << 16;
+  struct alignas(64) Slot {
+    std::atomic<bool> is_taken{false};
+    uint8_t num_bytes = 0;
+    uint8_t num_ids = 0;  // 0: the slot is empty
+    std::array<char, kMaxWordBytes> word;
+    std::array<int32_t, kMaxIds> ids;
   };
+  static_assert(sizeof(Slot) == 64);
 
-  static size_t index_of(std::string_view word) {
-    return std::hash<std::string_view>{}(word) % kNumSlots;
-  }
+  Slot& slot_of(std::string_view word) { return slots_[text_hash(word) & (slots_.size() - 1)]; }
 
   std::vector<Slot> slots_;
-  std::array<std::mutex, kNumLocks> locks_;
 };
 
 }  // namespace dlm

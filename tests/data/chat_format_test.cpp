@@ -285,16 +285,52 @@ TEST_F(ChatFormatTest, NamesMissingFiles) {
   }
 }
 
-TEST_F(ChatFormatTest, ABaseWithoutATemplateTrainsProseOnly) {
+TEST_F(ChatFormatTest, ChatMlStandsInForAMissingTemplate) {
   write("tokenizer_config.json", tiny_tokenizer_config("<|endoftext|>", ""));
   const ChatFormat format = load();
   EXPECT_FALSE(format.has_chat_template());
+  EXPECT_EQ(format.default_template(), "chatml");
+  EXPECT_EQ(default_template_warning(format),
+            "the base has no chat template; conversations are written in dlm's own, 'chatml'");
+  EXPECT_EQ(format.tokenizer().decode(format.prompt("q", "s"), false),
+            "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nq<|im_end|>\n"
+            "<|im_start|>assistant\n");
+  const TokenRow row = format.conversation("q", "a", std::nullopt);
+  EXPECT_EQ(format.tokenizer().decode(row.tokens, false),
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>");
+  EXPECT_EQ(row.num_labels(), 2);  // the answer and the token that ends the turn
+}
+
+TEST_F(ChatFormatTest, APlainTemplateStandsInWhereTheVocabularyHasNoTurns) {
+  write("tokenizer_config.json", tiny_tokenizer_config("<|endoftext|>", ""));
+  std::string json = read_file(folder_ / "tokenizer.json");
+  for (size_t at = json.find("<|im_"); at != std::string::npos; at = json.find("<|im_", at)) {
+    json.replace(at, 5, "<|un_");
+  }
+  write("tokenizer.json", json);
+  const ChatFormat format = load();
+  EXPECT_EQ(format.default_template(), "plain");
+  EXPECT_EQ(format.tokenizer().decode(format.prompt("q", "s"), false),
+            "System: s\n\nUser: q\n\nAssistant:");
+  const TokenRow row = format.conversation("q", "a", std::nullopt);
+  EXPECT_EQ(format.tokenizer().decode(row.tokens, false), "User: q\n\nAssistant: a<|endoftext|>");
+}
+
+TEST_F(ChatFormatTest, ABaseWithoutTemplateAndEndTokenTrainsProseOnly) {
+  write("tokenizer_config.json", tiny_tokenizer_config("", ""));
+  std::string json = read_file(folder_ / "tokenizer.json");
+  for (size_t at = json.find("<|im_"); at != std::string::npos; at = json.find("<|im_", at)) {
+    json.replace(at, 5, "<|un_");
+  }
+  write("tokenizer.json", json);
+  const ChatFormat format = load();
+  EXPECT_EQ(format.default_template(), "");
   EXPECT_EQ(format.text_rows("Text.", 512).size(), 1u);
-  EXPECT_EQ(fault([&] { format.prompt("q", std::nullopt); }),
-            "BASE: the base has no chat template");
+  constexpr const char* kWhat =
+      "BASE: the base has no chat template, and its tokenizer no token that could end a turn";
+  EXPECT_EQ(fault([&] { format.prompt("q", std::nullopt); }), kWhat);
   EXPECT_EQ(kind_, ErrorKind::kBase);
-  EXPECT_EQ(fault([&] { format.conversation("q", "a", std::nullopt); }),
-            "BASE: the base has no chat template");
+  EXPECT_EQ(fault([&] { format.conversation("q", "a", std::nullopt); }), kWhat);
 }
 
 TEST_F(ChatFormatTest, RefusesAnEndTokenThatTheTokenizerLacks) {

@@ -38,7 +38,8 @@ TEST_F(ScaffoldTest, WritesADocumentThatMayMoveWithItsFolder) {
   EXPECT_TRUE(made.is_new);
   EXPECT_EQ(read_file(document()),
             "---\ndlm_id: " + made.dlm_id +
-                "\ndlm_version: 15\nbase_model: dlm-nano\ntraining:\n  sources:\n    - path: .\n      include: [\"**/*\"]\n"
+                "\ndlm_version: 15\nbase_model: dlm-nano\ntraining:\n  sources:\n    - path: .\n   "
+                "   include: [\"**/*\"]\n"
                 "  sources_policy: strict\n"
                 "# Written by 'dlm train' for the folder above. Edit it, and add sections below.\n"
                 "---\n");

@@ -71,13 +71,13 @@ TEST(TrainingYaml, RefusesWeightsThatAreNoFactors) {
 
 TEST(TrainingYaml, RefusesUnknownKeysWithTheNearestOne) {
   EXPECT_EQ(refusal("includes: []\n"),
-            "t/.dlm/training.yaml:1:1: includes: Extra inputs are not permitted | did you mean "
+            "t/.dlm/training.yaml:1:1: includes: not a known key | did you mean "
             "'include'?");
 }
 
 TEST(TrainingYaml, RefusesAnotherVersionAndAnotherShape) {
   EXPECT_EQ(refusal("dlm_training_version: 2\n"),
-            "t/.dlm/training.yaml:1:23: dlm_training_version: must be at most 1, got 2");
+            "t/.dlm/training.yaml:1:23: dlm_training_version: must be at most 1, got 2 | write 1");
   EXPECT_NE(refusal("- a\n"), "accepted");
   EXPECT_NE(refusal("a: [\n"), "accepted");
   EXPECT_NE(refusal("metadata: {a: [b]}\n"), "accepted");

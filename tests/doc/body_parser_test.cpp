@@ -124,6 +124,8 @@ TEST(BodyParser, WarnsAboutLinesThatAreNearlyFences) {
       {"::instruction:", "a fence has two colons before and two behind its type"},
       {":instruction:", "a fence has two colons before and two behind its type"},
       {"::preference", "a fence has two colons before and two behind its type"},
+      {"::instruction#My Tone::",
+       "an adapter name is a small letter, then up to 31 small letters, digits or underscores"},
       {"::image#a path=\"x\"::", "media sections take no adapter"},
       {"::audio path=\"x\" transcript=\"She said \"hi\"\"::",
        "its attributes are not key=\"value\" pairs on one line, without quotes inside a value"},
@@ -192,7 +194,9 @@ TEST(Markers, AreRefusedWithTheirOwnLine) {
   EXPECT_EQ(mined("judge_name=\"j\""), at + "invalid dlm-auto-mined marker syntax");
   EXPECT_EQ(mined(" judge_name=\"j\" judge_name=\"k\""),
             at + "dlm-auto-mined marker repeats attribute 'judge_name'");
-  EXPECT_EQ(mined(" extra=\"j\""), at + "dlm-auto-mined marker has unknown attribute 'extra'");
+  EXPECT_EQ(mined(" extra=\"j\""),
+            at + "dlm-auto-mined marker has unknown attribute 'extra'; it takes judge_name, "
+                 "judge_score_chosen, judge_score_rejected, mined_at, mined_run_id");
   EXPECT_EQ(mined(" judge_name=\"j\" mined_at=\"x\""),
             at + "dlm-auto-mined marker is missing required attribute(s) judge_score_chosen, "
                  "judge_score_rejected, mined_run_id");

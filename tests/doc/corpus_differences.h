@@ -51,6 +51,7 @@ constexpr Difference kDifferences[] = {
      "the error is at the line that opens the block"},
     {"invalid/v1_dpo_malformed_string.dlm", "place", "6:8",
      "the error is at the old key training.dpo, which the document holds"},
+    {"extra/comment_only_frontmatter.dlm", "place", "2:1", "every error has a column"},
     {"extra/mined_no_leading_space.dlm", "place", "7:1", kMarkerReason},
     {"extra/version_negative.dlm", "place", "3:14",
      "the error is at the number, not without a place"},

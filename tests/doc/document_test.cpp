@@ -49,7 +49,7 @@ TEST(Document, WarnsAboutAByteOrderMark) {
 TEST(Document, RefusesAnEmptyFile) {
   const Refusal refusal = refuse([] { parse_document("", "new.dlm"); });
   EXPECT_EQ(refusal.kind, ErrorKind::kParse);
-  EXPECT_EQ(refusal.what, "new.dlm: the document is empty");
+  EXPECT_EQ(refusal.what, "new.dlm:1:1: the document is empty");
   EXPECT_EQ(refusal.hint, "'dlm init FILE.dlm' writes a document to start from");
 }
 

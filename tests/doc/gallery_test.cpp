@@ -128,7 +128,7 @@ TEST(TemplateMeta, RefusesWhatTheSchemaDoesNotAllow) {
       {"name: t\n",
        "t.meta.yaml:1:1: title: required, but missing; recommended_base: required, but missing; "
        "summary: required, but missing"},
-      {kMeta + "titel: x\n", "t.meta.yaml:5:1: titel: Extra inputs are not permitted"},
+      {kMeta + "titel: x\n", "t.meta.yaml:5:1: titel: not a known key"},
       {kMeta + "expected_steps: 0\n",
        "t.meta.yaml:5:17: expected_steps: must be at least 1, got 0"},
       {kMeta + "expected_duration: [1]\n",

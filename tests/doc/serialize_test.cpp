@@ -155,8 +155,7 @@ TEST(YamlText, WritesSystemPromptsThatReadBack) {
                            "",
                            "---\nx",
                            "null",
-                           "a\xE2\x80\xA8"
-                           "b",
+                           "a\u2028b",
                            "tab\there",
                            "trailing \n blanks  "};
   for (const char* prompt : prompts) {

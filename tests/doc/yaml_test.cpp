@@ -176,7 +176,7 @@ TEST(Yaml, BoundsWhatAliasesStandFor) {
 
 TEST(Yaml, BoundsTheSize) {
   EXPECT_EQ(refuse_text("a: " + std::string(size_t{1} << 20, 'x')),
-            "y:2: invalid YAML: the frontmatter is larger than 1 MiB");
+            "y:2:1: invalid YAML: the frontmatter is larger than 1 MiB");
 }
 
 TEST(Yaml, TakesBlankTextAsAnEmptyMapping) {

@@ -226,16 +226,21 @@ TEST_F(RunTest, ADryRunPlansAndTouchesNothing) {
   EXPECT_EQ(train_result_json(result).members().size(), 2u);
 }
 
-TEST_F(RunTest, ProseAloneTrainsOnABaseWithoutAChatTemplate) {
+TEST_F(RunTest, ABaseWithoutAChatTemplateTrainsWithADefaultOneAndAWarning) {
   const fs::path base = folder_ / "bases" / kTinyBaseKey;
   write_tiny_base(base);
   write_file_atomic(base / "tokenizer_config.json", tiny_tokenizer_config("<|endoftext|>", ""));
   request_.bases.own_folder = folder_ / "bases";
   write_document(kShort, "The otter swims in the river.\n");
-  EXPECT_TRUE(train().trained);
+  std::string warned;
+  TrainEvents events;
+  events.on_warning = [&](const Warning& warning) { warned += warning.message; };
+  EXPECT_TRUE(train(events).trained);
+  EXPECT_EQ(warned, "");  // prose needs no template
   write_document(kShort, kThreePairs);
-  EXPECT_EQ(fault(), "HERE/bases/dlm-nano: the base has no chat template");
-  EXPECT_EQ(kind_, ErrorKind::kBase);
+  EXPECT_TRUE(train(events).trained);
+  EXPECT_EQ(warned,
+            "the base has no chat template; conversations are written in dlm's own, 'chatml'");
 }
 
 TEST_F(RunTest, ShortRowsLeaveRoomForGeneralRows) {

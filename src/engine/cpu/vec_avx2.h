@@ -23,7 +23,13 @@ struct Pair {
   explicit Pair(const Pair<G, D>& other) : lo((F)other.lo), hi((F)other.hi) {}
 
   E operator[](int64_t lane) const { return lane < 8 ? lo[lane] : hi[lane - 8]; }
-  void set(int64_t lane, E value) { (lane < 8 ? lo[lane] : hi[lane - 8]) = value; }
+  void set(int64_t lane, E value) {
+    if (lane < 8) {
+      lo[lane] = value;
+    } else {
+      hi[lane - 8] = value;
+    }
+  }
 
   friend Pair operator-(Pair a) { return {-a.lo, -a.hi}; }
   friend Pair operator~(Pair a) { return {~a.lo, ~a.hi}; }
