@@ -10,7 +10,21 @@
 
 namespace dlm {
 
-DocumentRows rows_of(const Document& document) {
+namespace {
+
+// The text without the white space around it.
+std::string moved_text(Section& section, const std::string& id) {
+  std::string text = std::move(section.content);
+  section.content.clear();
+  section.known_id = id;
+  const auto kept = static_cast<size_t>(trim(text).data() - text.data());
+  text.resize(kept + trim(text).size());
+  text.erase(0, kept);
+  return text;
+}
+
+// Texts of sources move out of `moves_from`, which is the document or null.
+DocumentRows make_rows(const Document& document, Document* moves_from) {
   check_routing(document);
   DocumentRows out;
   std::map<std::string, int64_t> seen;
@@ -27,12 +41,15 @@ DocumentRows rows_of(const Document& document) {
     ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
     out.rows.push_back(std::move(row));
   };
-  for (const Section& section : document.sections) {
+  for (size_t i = 0; i < document.sections.size(); ++i) {
+    const Section& section = document.sections[i];
     const std::string id = section_id(section);
+    const bool moves = moves_from != nullptr && !section.source_path.empty();
     switch (section.type) {
       case SectionType::kProse: {
         DocumentRow row;
-        row.text = std::string(trim(section.content));
+        row.text =
+            moves ? moved_text(moves_from->sections[i], id) : std::string(trim(section.content));
         row.line = section.content_line;
         if (!row.text.empty()) add(std::move(row), section, id);
         break;
@@ -59,6 +76,16 @@ DocumentRows rows_of(const Document& document) {
     }
   }
   return out;
+}
+
+}  // namespace
+
+DocumentRows rows_of(const Document& document) {
+  return make_rows(document, nullptr);
+}
+
+DocumentRows take_rows(Document& document) {
+  return make_rows(document, &document);
 }
 
 uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index) {

@@ -44,6 +44,8 @@ struct DocumentRows {
 
 // Throws Error(kParse) with the line for a section whose grammar is broken.
 DocumentRows rows_of(const Document& document);
+// The same, but the texts of source files move into their rows: a tree's text is held once.
+DocumentRows take_rows(Document& document);
 
 // The number in [0, 2^64) that decides on which side of the split (seed, id, index) falls.
 uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index);

@@ -24,6 +24,7 @@ const char* section_type_word(SectionType type) {
 }
 
 std::string section_id(const Section& section) {
+  if (!section.known_id.empty()) return section.known_id;
   std::string bytes = std::string(section_type_word(section.type)) + "\n";
   if (section.is_media()) {
     bytes += section.media_path;

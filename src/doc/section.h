@@ -48,6 +48,8 @@ struct Section {
   std::string source_path;
   std::map<std::string, std::string> tags;
   double weight = 1;
+  // Its id, once the content has moved into a row.
+  std::string known_id;
   std::optional<HarvestMark> harvest;
   std::optional<MinedMark> mined;
   std::optional<SynthMark> synth;

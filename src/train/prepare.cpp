@@ -94,7 +94,7 @@ void add_sources(Prepared& p, const PrepareOptions& asked,
 void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning,
                const PrepareOptions& asked) {
   p.model_config = load_model_config(p.base.folder);
-  p.rows = rows_of(p.document);
+  p.rows = take_rows(p.document);
   for (const Warning& warning : drop_repeated_rows(p.rows, p.shown_path)) {
     if (on_warning) on_warning(warning);
   }

@@ -29,6 +29,27 @@ std::string fault(const std::string& body, const std::string& head = kHead) {
   return "no error";
 }
 
+TEST(Rows, TakenTextsOfSourcesKeepTheirSectionIds) {
+  Document document;
+  for (const char* text : {"# source: a.txt\n\n  Otters.\n\n", " \n", "x"}) {
+    Section& section = document.sections.emplace_back();
+    section.content = text;
+    section.source_path = "a.txt";
+  }
+  document.sections.back().source_path.clear();
+  const std::string id = section_id(document.sections[0]);
+  const DocumentRows copied = rows_of(document);
+  const DocumentRows taken = take_rows(document);
+  ASSERT_EQ(taken.rows.size(), 2u);
+  EXPECT_EQ(taken.rows[0].text, "# source: a.txt\n\n  Otters.");
+  EXPECT_EQ(taken.rows[0].text, copied.rows[0].text);
+  EXPECT_EQ(taken.rows[0].section_id, id);
+  EXPECT_EQ(taken.rows[0].origin, RowOrigin::kSource);
+  EXPECT_EQ(document.sections[0].content, "");
+  EXPECT_EQ(section_id(document.sections[0]), id);
+  EXPECT_EQ(document.sections[2].content, "x");
+}
+
 TEST(Rows, ProseIsOneTrimmedText) {
   const DocumentRows rows = rows_of(document_of("\n\n# Title\n\nA line.  \nAnother.\n\n\n"));
   ASSERT_EQ(rows.rows.size(), 1u);
