@@ -1,8 +1,6 @@
 #include "train/run.h"
 
 #include <algorithm>
-#include <cmath>
-#include <span>
 
 #include <fmt/format.h>
 
@@ -17,6 +15,8 @@
 #include "train/prepare.h"
 #include "train/replay.h"
 #include "train/resume.h"
+#include "train/run_caches.h"
+#include "train/run_checks.h"
 #include "train/run_files.h"
 #include "train/run_log.h"
 #include "train/run_record.h"
@@ -27,42 +27,6 @@ namespace {
 
 // A checkpoint takes at most this part of the time, however large the adapter is.
 constexpr int64_t kCheckpointShare = 20;
-
-// The adapter, its state, two checkpoints (one replaces the other), logs.
-void check_disk(const StoreLayout& store, int64_t adapter_parameters) {
-  const uint64_t adapter = static_cast<uint64_t>(adapter_parameters) * 4;
-  const uint64_t needed = 13 * adapter + (uint64_t{16} << 20);
-  const uint64_t available = free_disk_bytes(store.root());
-  if (available >= needed) return;
-  throw Error(ErrorKind::kIo,
-              fmt::format("a training run needs {:.1f} MB of disk, {:.1f} MB are free",
-                          static_cast<double>(needed) / 1e6, static_cast<double>(available) / 1e6),
-              "free some space, or put the store elsewhere with --home",
-              {store.root().string(), 0, 0});
-}
-
-void check_finite(LoraAdapter& adapter) {
-  std::vector<std::string> bad;
-  for (Parameter* p : adapter.parameters()) {
-    const float* x = p->trained_elements();
-    if (!std::all_of(x, x + p->value.numel(), [](float v) { return std::isfinite(v); })) {
-      bad.push_back(p->name);
-    }
-  }
-  if (bad.empty()) return;
-  const size_t num_bad = bad.size();
-  constexpr size_t kShown = 20;
-  if (num_bad > kShown) {
-    bad.resize(kShown);
-    bad.push_back("and " + std::to_string(num_bad - kShown) + " more");
-  }
-  throw Error(
-      ErrorKind::kTrain,
-      fmt::format("{} tensors of the trained adapter hold what is not a number ({}); nothing "
-                  "was committed",
-                  num_bad, join(bad, ", ")),
-      "lower training.learning_rate, or write training.precision: fp32");
-}
 
 class Run {
  public:
@@ -94,7 +58,7 @@ class Run {
     if (result_.is_complete) return result_;
     // Told only now: a run that may not start shows no plan.
     if (events_.on_plan) events_.on_plan(result_.plan);
-    save_tokens();
+    save_cached_tokens(p_, result_.run_id, request_.clock->unix_seconds(), warner());
     load_model();
     train_and_commit();
     return result_;
@@ -161,16 +125,7 @@ class Run {
     } else if (!request_.resume) {
       tell_unfinished_run();
     }
-    if (p_.sources.index_has_changed) keep_source_index();
-  }
-
-  // Only saves time, so a run does not fail for want of it.
-  void keep_source_index() {
-    try {
-      p_.sources.index.write(source_index_path(request_.home, p_.document.frontmatter));
-    } catch (const Error& e) {
-      note(std::string("source files will be read again: ") + e.what());
-    }
+    if (p_.sources.index_has_changed) save_source_index(p_, request_.home, warner());
   }
 
   void tell_unfinished_run() {
@@ -201,25 +156,6 @@ class Run {
     if (decision_.action != LockDecision::Action::kProceedWithWarnings) return;
     for (const LockMismatch& mismatch : decision_.mismatches) {
       if (mismatch.severity == Severity::kWarn) note("lock: " + mismatch.message);
-    }
-  }
-
-  // A run does not fail for want of a cache either.
-  void save_tokens() const {
-    CachedTokens* const cached = p_.cached_tokens.get();
-    if (cached == nullptr) return;
-    try {
-      std::vector<TokenCache::Fresh> fresh;
-      for (const CachedTokens::Missing& one : cached->missing) {
-        fresh.push_back({one.key, std::span(p_.token_rows).subspan(one.first, one.count)});
-      }
-      if (cached->cache.save(fresh, p_.document.frontmatter.training.cache.max_bytes,
-                             request_.clock->unix_seconds())) {
-        cached->cache.record_use(result_.run_id);
-      }
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::kIo) throw;
-      note(std::string("no token cache: ") + e.what());
     }
   }
 

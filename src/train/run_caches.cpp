@@ -1,0 +1,36 @@
+#include "train/run_caches.h"
+
+#include <span>
+
+#include "support/error.h"
+
+namespace dlm {
+
+void save_source_index(const Prepared& p, const fs::path& home, const ReplayWarning& on_warning) {
+  try {
+    p.sources.index.write(source_index_path(home, p.document.frontmatter));
+  } catch (const Error& e) {
+    on_warning(std::string("source files will be read again: ") + e.what());
+  }
+}
+
+void save_cached_tokens(const Prepared& p, int64_t run_id, int64_t now_unix_seconds,
+                        const ReplayWarning& on_warning) {
+  CachedTokens* const cached = p.cached_tokens.get();
+  if (cached == nullptr) return;
+  try {
+    std::vector<TokenCache::Fresh> fresh;
+    for (const CachedTokens::Missing& one : cached->missing) {
+      fresh.push_back({one.key, std::span(p.token_rows).subspan(one.first, one.count)});
+    }
+    if (cached->cache.save(fresh, p.document.frontmatter.training.cache.max_bytes,
+                           now_unix_seconds)) {
+      cached->cache.record_use(run_id);
+    }
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kIo) throw;
+    on_warning(std::string("no token cache: ") + e.what());
+  }
+}
+
+}  // namespace dlm
