@@ -1,0 +1,48 @@
+// A base, with an adapter worked in or without one, written as a GGUF model; and an adapter alone
+// as a GGUF LoRA. Memory stays near one tensor: rows are read, merged, quantized and written in
+// pieces.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "engine/exec.h"
+#include "export/mixture.h"
+#include "formats/imatrix.h"
+#include "support/file.h"
+
+namespace dlm {
+
+struct GgufModelRequest {
+  fs::path base;              // folder with config.json, tokenizer.json and safetensors
+  fs::path adapter;           // empty: the base alone; else merged in f32 before quantizing
+  double adapter_weight = 1;  // factor on the adapter's own scale
+  Quant quant = Quant::kQ4_K_M;
+  const Imatrix* imatrix = nullptr;  // may be null
+  std::string name;                  // general.name
+  std::string license;               // general.license, may be empty
+  fs::path out;
+  // Called from the calling thread with bytes written and the whole file's bytes.
+  std::function<void(uint64_t, uint64_t)> on_progress;
+};
+
+struct GgufModelReport {
+  std::string sha256;  // of the file, hex
+  uint64_t file_bytes = 0;
+  int64_t num_tensors = 0;
+};
+
+// Bytes that the file will take, without reading any weight.
+uint64_t gguf_model_bytes(const GgufModelRequest& request);
+
+// Throws Error(kBase) for what the format cannot hold (named), Error(kIo). Nothing is left behind
+// on failure. The same inputs give the same bytes, at any thread count and on any processor.
+GgufModelReport write_gguf_model(const GgufModelRequest& request, Device& device);
+
+// The adapter as a GGUF LoRA for the base's file. rsLoRA and patterns are folded into the numbers;
+// DoRA and whole trained modules are refused with Error(kUsage) whose hint is --merged.
+GgufModelReport write_gguf_adapter(const fs::path& base, const fs::path& adapter,
+                                   const std::string& name, const fs::path& out);
+
+}  // namespace dlm
