@@ -25,6 +25,7 @@ struct TrainOptions {
   std::optional<int64_t> seed;
   std::optional<int64_t> max_steps;
   std::optional<std::string> max_mem;
+  std::string weights = "auto";
   bool resume = false;
   bool fresh = false;
   bool replay_deleted = false;
@@ -156,6 +157,7 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   request.seed = options.seed;
   request.max_steps = options.max_steps;
   if (options.max_mem) request.max_memory_bytes = parse_size(*options.max_mem, "--max-mem");
+  if (options.weights != "auto") request.base_format = trained_base_format(options.weights);
   request.resume = options.resume;
   request.fresh = options.fresh;
   request.replay_deleted = options.replay_deleted;
@@ -220,6 +222,13 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
       ->add_option("--max-mem", options->max_mem,
                    "Memory to stay below, as 900M or 2G; takes smaller batches or more time")
       ->type_name("SIZE");
+  command
+      ->add_option("--weights", options->weights,
+                   "How the base is held: full, int8, nf4, or auto: nf4 for `adapter: qlora`, as "
+                   "before with --resume, full else")
+      ->check(CLI::IsMember({"auto", "full", "int8", "nf4"}))
+      ->type_name("FORM")
+      ->capture_default_str();
   auto* resume = command->add_flag(
       "--resume", options->resume,
       "Go on with the run that was stopped, or take more steps from the current version");

@@ -16,19 +16,33 @@ void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const 
               "tokenizer.json and the weights do not belong together", {folder.string(), 0, 0});
 }
 
+namespace {
+
+std::optional<Json> read_if_sound(const fs::path& path) {
+  try {
+    return parse_json(read_file(path));
+  } catch (const Error&) {
+    return std::nullopt;  // adapters of other programs have no such file
+  }
+}
+
+// The form that a run of this program wrote down.
+std::optional<BaseFormat> recorded_base_format(const fs::path& adapter) {
+  const auto run = read_if_sound(adapter / "training_run.json");
+  const Json* plan = run && run->is_object() ? run->find("plan") : nullptr;
+  const Json* word = plan != nullptr && plan->is_object() ? plan->find("base_weights") : nullptr;
+  if (word == nullptr || !word->is_string()) return std::nullopt;
+  return trained_base_format(word->as_string());
+}
+
+}  // namespace
+
 bool was_trained_on_4_bits(const fs::path& adapter) {
-  const auto read = [&](const char* name) -> std::optional<Json> {
-    try {
-      return parse_json(read_file(adapter / name));
-    } catch (const Error&) {
-      return std::nullopt;  // adapters of other programs have no such file
-    }
-  };
-  if (const auto run = read("training_run.json"); run && run->is_object()) {
+  if (const auto run = read_if_sound(adapter / "training_run.json"); run && run->is_object()) {
     const Json* flag = run->find("use_qlora");
     if (flag != nullptr && flag->is_bool()) return flag->as_bool();
   }
-  const auto versions = read("pinned_versions.json");
+  const auto versions = read_if_sound(adapter / "pinned_versions.json");
   if (!versions || !versions->is_object()) return false;
   const Json* quantizer = versions->find("bitsandbytes");
   return quantizer != nullptr && quantizer->is_string() && !quantizer->as_string().empty();
@@ -39,8 +53,9 @@ namespace {
 BaseFormat format_of(BaseWeights weights, const fs::path& adapter) {
   switch (weights) {
     case BaseWeights::kAsTrained:
-      return !adapter.empty() && was_trained_on_4_bits(adapter) ? BaseFormat::qlora()
-                                                                : BaseFormat{};
+      if (adapter.empty()) return {};
+      if (const auto recorded = recorded_base_format(adapter)) return *recorded;
+      return was_trained_on_4_bits(adapter) ? BaseFormat::qlora() : BaseFormat{};
     case BaseWeights::kFull:
       return {};
     case BaseWeights::kInt8:

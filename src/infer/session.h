@@ -16,7 +16,7 @@ namespace dlm {
 
 // How the frozen weights are held while answering.
 enum class BaseWeights : uint8_t {
-  kAsTrained,  // in 4 bits for an adapter that was trained on 4 bits, else full
+  kAsTrained,  // in the form on which the adapter was trained
   kFull,       // in the computing type
   kInt8,
   kNF4,  // layers in 4 bits, the head in 8

@@ -22,6 +22,20 @@ std::optional<QuantFormat> format_of(const WeightSlot& slot, const BaseFormat& f
 
 }  // namespace
 
+std::string_view trained_base_word(const BaseFormat& format) {
+  if (!format.linear) return "full";
+  return *format.linear == QuantFormat::kInt8 ? "int8" : "nf4";
+}
+
+BaseFormat trained_base_format(std::string_view word) {
+  if (word == "full") return {};
+  if (word == "int8") return {QuantFormat::kInt8, std::nullopt};
+  if (word == "nf4") return BaseFormat::qlora();
+  throw Error(ErrorKind::kFormat,
+              "\"" + std::string(word) + "\" is no form in which a base is held",
+              "there are full, int8 and nf4");
+}
+
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype) {
   return load(folder, dtype, {}, nullptr);
 }

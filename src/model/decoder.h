@@ -2,10 +2,12 @@
 // serves training (with adapters, all rows at once) and generation (one sequence, with a cache).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/exec.h"
@@ -31,7 +33,16 @@ struct BaseFormat {
   // than the layers do.
   static BaseFormat int8() { return {QuantFormat::kInt8, QuantFormat::kInt8}; }
   static BaseFormat nf4() { return {QuantFormat::kNF4, QuantFormat::kInt8}; }
+
+  bool operator==(const BaseFormat&) const = default;
 };
+
+// How a base is held while an adapter trains on it, in words that records and options share: the
+// layers in 8 or 4 bits or in full, the head always in full.
+inline constexpr std::array<std::string_view, 3> kTrainedBaseWords{"full", "int8", "nf4"};
+std::string_view trained_base_word(const BaseFormat& format);
+// Throws Error(kFormat) for another word.
+BaseFormat trained_base_format(std::string_view word);
 
 class Decoder {
  public:

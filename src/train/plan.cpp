@@ -148,9 +148,12 @@ TrainingPlan make_plan(const PlanInput& in) {
   std::sort(p.modules_to_save.begin(), p.modules_to_save.end());
   const auto repeated = std::unique(p.modules_to_save.begin(), p.modules_to_save.end());
   p.modules_to_save.erase(repeated, p.modules_to_save.end());
-  p.base_format = base_format_of(p.adapter);
-  if (p.adapter == AdapterKind::kQlora) {
-    p.reasons.push_back("frozen layers in 4 bits (NF4): adapter qlora");
+  p.base_format = in.base_format.value_or(base_format_of(p.adapter));
+  if (p.base_format.linear) {
+    p.reasons.push_back(
+        std::string("frozen layers in ") +
+        (*p.base_format.linear == QuantFormat::kNF4 ? "4 bits (NF4): " : "8 bits (int8): ") +
+        (in.base_format ? "asked for" : "adapter qlora"));
   }
   p.max_tokens = max_row_tokens(*in.frontmatter, *in.model);
   p.reasons.push_back(
@@ -236,7 +239,7 @@ Json plan_json(const TrainingPlan& p) {
   Json json = Json::object();
   json.set("adapter", word_of(kAdapterKindWords, p.adapter));
   json.set("alpha", p.alpha);
-  json.set("base_weights", p.base_format.linear ? "nf4" : "full");
+  json.set("base_weights", std::string(trained_base_word(p.base_format)));
   json.set("dropout", p.dropout);
   json.set("est_peak_gb", static_cast<double>(p.predicted_peak_bytes) / 1e9);
   json.set("est_seconds", p.predicted_seconds);

@@ -28,6 +28,7 @@ struct PlanInput {
   int64_t general_tokens = 0;
   std::optional<int64_t> max_steps;
   std::optional<int64_t> seed;
+  std::optional<BaseFormat> base_format;  // instead of what the adapter's kind says
   bool machine_has_bf16 = false;
   int num_threads = 1;
   uint64_t memory_bytes = 0;       // that this run may still take; 0: not known

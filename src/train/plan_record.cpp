@@ -16,6 +16,7 @@ struct Field {
 constexpr Field kFixed[] = {
     {"adapter", "training.adapter"},
     {"alpha", "training.lora_alpha"},
+    {"base_weights", "weights of the base"},
     {"dropout", "training.lora_dropout"},
     {"general_rows_per_step", "general rows a step"},
     {"holds_out", "rows are held out"},
@@ -45,6 +46,11 @@ AdapterKind adapter_kind_of(const std::string& word) {
               "the record is damaged");
 }
 
+Json field_of(const Json& record, const std::string& key) {
+  if (key != "base_weights") return record.at(key);
+  return Json(std::string(trained_base_word(recorded_base_format(record))));
+}
+
 Json array_of(const std::vector<std::string>& words) {
   Json array = Json::array();
   for (const std::string& word : words) array.push_back(word);
@@ -59,11 +65,17 @@ std::vector<std::string> words_of(const Json& array) {
 
 }  // namespace
 
+BaseFormat recorded_base_format(const Json& record) {
+  if (const Json* word = record.find("base_weights")) return trained_base_format(word->as_string());
+  return base_format_of(adapter_kind_of(record.at("adapter").as_string()));
+}
+
 // Keys in their sorted order, in which records are read back.
 Json plan_record(const TrainingPlan& p) {
   Json json = Json::object();
   json.set("adapter", word_of(kAdapterKindWords, p.adapter));
   json.set("alpha", p.alpha);
+  json.set("base_weights", std::string(trained_base_word(p.base_format)));
   json.set("dropout", p.dropout);
   json.set("eval_every", p.eval_every);
   json.set("general_rows_per_step", p.general_rows_per_step);
@@ -104,7 +116,7 @@ void apply_plan_record(const Json& record, TrainingPlan& p) {
   p.seed = count("seed", 0);
   p.steps = count("steps", 1);
   p.adapter = adapter_kind_of(record.at("adapter").as_string());
-  p.base_format = base_format_of(p.adapter);
+  p.base_format = recorded_base_format(record);
   p.modules_to_save = words_of(record.at("modules_to_save"));
   p.target_modules = words_of(record.at("target_modules"));
   p.warmup_steps = count("warmup_steps", 0);
@@ -113,8 +125,8 @@ void apply_plan_record(const Json& record, TrainingPlan& p) {
 std::vector<std::string> plan_differences(const Json& before, const Json& now) {
   std::vector<std::string> differences;
   for (const Field& field : kFixed) {
-    const Json& was = before.at(field.key);
-    const Json& is = now.at(field.key);
+    const Json was = field_of(before, field.key);
+    const Json is = field_of(now, field.key);
     if (was == is) continue;
     differences.push_back(std::string(field.shown) + ": " + was.dump() + " → " + is.dump());
   }

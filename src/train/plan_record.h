@@ -16,6 +16,9 @@ Json plan_record(const TrainingPlan& plan);
 // Puts the recorded fields into a plan. Throws Error(kFormat) for a record that lacks one.
 void apply_plan_record(const Json& record, TrainingPlan& plan);
 
+// How the run held its base; records of early versions leave it to the kind of adapter.
+BaseFormat recorded_base_format(const Json& record);
+
 // "training.lora_r: 8 → 16" for each field that must be the same in all parts of a run: all but the
 // number of steps and what follows from it.
 std::vector<std::string> plan_differences(const Json& before, const Json& now);

@@ -68,10 +68,12 @@ class Run {
   void plan() {
     std::optional<int64_t> max_steps = request_.max_steps;
     std::optional<int64_t> seed = request_.seed;
+    std::optional<BaseFormat> base_format = request_.base_format;
     if (request_.resume) {
       if (request_.dry_run && store_.is_initialized()) manifest_ = read_manifest(store_);
       start_ = find_resume_point(store_, manifest_.next_run_id());
       if (!seed) seed = start_->state.seed();
+      if (!base_format) base_format = start_->state.base_format();
       if (!max_steps && start_->is_unfinished) max_steps = start_->state.max_steps;
     }
     max_steps_ = max_steps;
@@ -79,8 +81,10 @@ class Run {
         start_ ? replay_again(p_, store_, start_->state.inputs.replayed, warner())
                : choose_replay(p_, store_, seed.value_or(p_.document.frontmatter.training.seed),
                                request_.replay_deleted, warner());
-    result_.plan = make_plan(
-        plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true));
+    PlanInput input =
+        plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true);
+    input.base_format = base_format;
+    result_.plan = make_plan(input);
     if (!history.reason.empty()) result_.plan.reasons.push_back(history.reason);
     result_.determinism_class = kDeterminismClass;
     state_.inputs = run_inputs(p_);

@@ -27,6 +27,7 @@ struct TrainRequest {
   std::optional<std::string> base;  // instead of the document's base_model
   std::optional<int64_t> seed;
   std::optional<int64_t> max_steps;
+  std::optional<BaseFormat> base_format;     // instead of what the kind of adapter says
   std::optional<uint64_t> max_memory_bytes;  // of the peak
   LockMode lock_mode = LockMode::kDefault;
   int num_threads = 0;

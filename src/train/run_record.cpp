@@ -8,6 +8,7 @@
 #include "store/lock_file.h"
 #include "support/error.h"
 #include "support/hash.h"
+#include "train/plan_record.h"
 #include "train/prepare.h"
 #include "train/replay.h"
 
@@ -134,7 +135,7 @@ Json run_record_json(const RunRecord& r, Json plan) {
     json.set("weight_distribution", std::move(tags));
   }
   json.set("tokenizer_sha256", r.inputs.tokenizer_sha256);
-  json.set("use_qlora", r.parts.back().plan.at("adapter").as_string() == "qlora");
+  json.set("use_qlora", recorded_base_format(r.parts.back().plan) == BaseFormat::qlora());
   return json;
 }
 

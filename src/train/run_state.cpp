@@ -187,6 +187,10 @@ int64_t RunState::seed() const {
   return parts.front().plan.at("seed").as_int();
 }
 
+BaseFormat RunState::base_format() const {
+  return recorded_base_format(parts.front().plan);
+}
+
 TorchValue run_state_value(const RunState& s) {
   const LoopState& l = s.loop;
   TorchValue::Dict weights, kept, optimizer;

@@ -53,6 +53,7 @@ struct RunState {
   std::vector<std::string> names;  // of the parameters, in the order of loop's tensors
 
   int64_t seed() const;
+  BaseFormat base_format() const;
 };
 
 // Refers to the state's tensors, which must outlive it.

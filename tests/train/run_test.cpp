@@ -131,6 +131,30 @@ TEST_F(RunTest, TrainsOnABaseIn4BitsAndAnswersOnIt) {
   EXPECT_NE(plain.adapter_sha256, result.adapter_sha256);
 }
 
+TEST_F(RunTest, TrainsOnABaseIn8BitsResumesAndAnswersOnIt) {
+  write_document("  adapter: lora\n", kThreePairs);
+  request_.base_format = trained_base_format("int8");
+  const TrainResult result = train();
+  ASSERT_TRUE(result.trained);
+  EXPECT_EQ(result.loop.kept.exact_rows, 3);
+  const fs::path version = store().version(1);
+  const Json run = parse_json(read_file(version / kTrainingRunFile));
+  EXPECT_FALSE(run.at("use_qlora").as_bool());
+  EXPECT_EQ(run.at("plan").at("base_weights").as_string(), "int8");
+  Device device(1);
+  const Base base{kTinyBaseKey, locate_base(kTinyBaseKey, bases()), {}};
+  const auto session = Session::open(base, version, device);
+  EXPECT_TRUE(session->base_format() == trained_base_format("int8"));
+  EXPECT_EQ(session->answer("What swims in the river?", {}).text, "The otter.");
+
+  request_.resume = true;
+  request_.max_steps = result.loop.steps + 2;
+  request_.base_format = trained_base_format("full");
+  EXPECT_THROW(train(), Error) << "a run goes on with the base as it was held";
+  request_.base_format.reset();
+  EXPECT_EQ(train().resumed_at_step, result.loop.steps);
+}
+
 TEST_F(RunTest, LogsABannerADeltaEachStepAndTheEnd) {
   write_document(kShort, kThreePairs);
   const TrainResult result = train();
