@@ -1,4 +1,4 @@
-#include "chat_rows.h"
+#include "train/derived_chat.h"
 
 #include <algorithm>
 #include <cstdint>
