@@ -68,16 +68,6 @@ int run_reproduce(const ReproduceOptions& options, const GlobalOptions& globals)
   std::optional<ProgressWriter> line;
   TrainEvents events;
   if (!globals.quiet) {
-    events.on_general_row = [&](size_t done, size_t total) {
-      if (!line) {
-        line.emplace(progress_target(stderr), system_clock(), "general rows", total, "rows");
-      }
-      line->update(done);
-      if (done == total) {
-        line->finish();
-        line.reset();
-      }
-    };
     events.on_step = [&](const StepReport& step, const TrainingPlan& plan) {
       const auto total = static_cast<uint64_t>(plan.steps);
       if (!line) {
