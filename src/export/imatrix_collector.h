@@ -18,7 +18,7 @@ namespace dlm {
 struct ImatrixOptions {
   std::string dataset;         // a label for the file, never a path
   int64_t chunk_tokens = 512;  // of one pass; longer rows are cut
-  int64_t max_chunks = 16;     // of more, some are taken, spread evenly over the rows
+  int64_t max_chunks = 8;      // of more, some are taken, spread evenly over the rows
 };
 
 struct ImatrixCollection {
