@@ -76,7 +76,8 @@ Exec::Exec(const Graph& graph, Device& device, std::shared_ptr<PassMemory> memor
       memory_(memory != nullptr ? std::move(memory) : std::make_shared<PassMemory>()) {}
 
 Exec::Exec(const Graph& graph, Exec& outer, std::byte* arena)
-    : graph_(graph),
+    : observer(outer.observer),
+      graph_(graph),
       device_(outer.device_),
       memory_(
           std::make_shared<PassMemory>(arena, arena_bytes(graph, outer.tokens()), outer.memory_)) {}
@@ -104,15 +105,20 @@ void Exec::run_forward(const Batch& batch) {
   const auto num_frozen =
       static_cast<size_t>(frozen_lines == nullptr ? 0 : graph_.num_frozen_ops());
   size_t next = 0;
+  const auto run_next = [&] {
+    const Op& op = *graph_.ops()[next++];
+    if (observer != nullptr) observer->before_forward(*this, op);
+    op.forward(*this);
+  };
   if (num_frozen > 0) {
     float* lines = data<float>(graph_.frozen_value());
     if (!frozen_lines->load(batch, lines)) {
-      while (next < num_frozen) graph_.ops()[next++]->forward(*this);
+      while (next < num_frozen) run_next();
       frozen_lines->store(batch, lines);
     }
     next = num_frozen;
   }
-  while (next < graph_.ops().size()) graph_.ops()[next++]->forward(*this);
+  while (next < graph_.ops().size()) run_next();
 }
 
 std::byte* Exec::shared() {

@@ -84,6 +84,16 @@ class FrozenLines {
   virtual void store(const Batch& batch, const float* lines) = 0;
 };
 
+class Exec;
+
+// Looks at what flows through a model, on the thread that runs the pass.
+class OpObserver {
+ public:
+  virtual ~OpObserver() = default;
+  // What the op reads is in place; what it writes is not yet.
+  virtual void before_forward(Exec& exec, const Op& op) = 0;
+};
+
 class Exec {
  public:
   // Uses `memory`, which other passes may share, or its own when there is none.
@@ -145,6 +155,8 @@ class Exec {
   std::vector<float> token_losses;
   // Where layers below everything that trains may be skipped; may be null.
   FrozenLines* frozen_lines = nullptr;
+  // Is called for each operation of a forward pass, and of passes inside one; may be null.
+  OpObserver* observer = nullptr;
 
   // Bytes that a pass over so many tokens needs, on so many workers; without shared().
   static size_t arena_bytes(const Graph& graph, int64_t tokens);

@@ -1,0 +1,224 @@
+#include "export/imatrix_collector.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <span>
+
+#include "engine/graph.h"
+#include "formats/gguf_names.h"
+#include "support/error.h"
+
+namespace dlm {
+
+namespace {
+
+// Columns of one task: eight cache lines of double sums.
+constexpr int64_t kTaskColumns = 64;
+
+float widened(float x) {
+  return x;
+}
+float widened(BF16 x) {
+  return to_f32(x);
+}
+
+// The layers that share one input, and what went into them so far.
+struct InputSums {
+  std::vector<GgufPlace> places;
+  std::vector<double> sums;  // [columns]
+  int64_t num_tokens = 0;
+};
+
+class InputObserver : public OpObserver {
+ public:
+  explicit InputObserver(Decoder& decoder) {
+    for (const auto& [layer, weight] : decoder.linear_layers()) {
+      const auto place = gguf_place(decoder.config().model_type, layer + ".weight");
+      check(place.has_value(), "importance matrix: a linear layer without a name in GGUF");
+      places_[weight] = *place;
+    }
+  }
+
+  void before_forward(Exec& exec, const Op& op) override {
+    if (op.name() != "linear") return;
+    const ValueId x = op.reads().front();
+    InputSums& input = inputs_[&op];
+    if (input.sums.empty()) {
+      for (const Parameter* parameter : op.parameters()) {
+        if (const auto place = places_.find(parameter); place != places_.end()) {
+          input.places.push_back(place->second);
+        }
+      }
+      input.sums.assign(static_cast<size_t>(exec.graph().cols(x)), 0.0);
+    }
+    if (exec.graph().dtype(x) == DType::kF32) {
+      add_squares(exec, exec.data<float>(x), input.sums);
+    } else {
+      add_squares(exec, exec.data<BF16>(x), input.sums);
+    }
+    input.num_tokens += num_row_tokens(exec);
+  }
+
+  std::map<std::string, ImatrixEntry> entries() const {
+    std::map<std::string, ImatrixEntry> all;
+    // Experts that no token chose count too: their stacks are whole.
+    std::map<std::string, size_t> num_matrices;
+    for (const auto& [parameter, place] : places_) {
+      size_t& most = num_matrices[place.name];
+      most = std::max(most, static_cast<size_t>(std::max<int64_t>(place.expert, 0)) + 1);
+    }
+    for (const auto& [op, input] : inputs_) {
+      for (const GgufPlace& place : input.places) add_entry(place, input, num_matrices, all);
+    }
+    return all;
+  }
+
+ private:
+  // Lines behind the last row belong to no token: small passes of experts have some.
+  static int64_t num_row_tokens(Exec& exec) {
+    return exec.batch().rows.empty() ? 0 : exec.batch().rows.back().end;
+  }
+
+  template <class T>
+  static void add_squares(Exec& exec, const T* x, std::vector<double>& sums) {
+    const int64_t columns = static_cast<int64_t>(sums.size());
+    const int64_t num_tokens = num_row_tokens(exec);
+    exec.run((columns + kTaskColumns - 1) / kTaskColumns, [&](int64_t task, int) {
+      const int64_t first = task * kTaskColumns;
+      const int64_t count = std::min(kTaskColumns, columns - first);
+      double* to = sums.data() + first;
+      for (int64_t t = 0; t < num_tokens; ++t) {
+        const T* line = x + t * columns + first;
+        for (int64_t c = 0; c < count; ++c) {
+          const double value = static_cast<double>(widened(line[c]));
+          to[c] += value * value;
+        }
+      }
+    });
+  }
+
+  static void add_entry(const GgufPlace& place, const InputSums& input,
+                        const std::map<std::string, size_t>& num_matrices,
+                        std::map<std::string, ImatrixEntry>& all) {
+    ImatrixEntry& entry = all[place.name];
+    if (entry.sums.empty()) {
+      const size_t matrices = num_matrices.at(place.name);
+      entry.columns = static_cast<int64_t>(input.sums.size());
+      entry.sums.assign(matrices * input.sums.size(), 0.0f);
+      entry.counts.assign(matrices, 0);
+    }
+    const size_t matrix = static_cast<size_t>(std::max<int64_t>(place.expert, 0));
+    entry.counts[matrix] = input.num_tokens;
+    for (size_t c = 0; c < input.sums.size(); ++c) {
+      const float sum = static_cast<float>(input.sums[c]);
+      if (!std::isfinite(sum)) {
+        throw Error(ErrorKind::kExport,
+                    "the model's numbers are not finite where \"" + place.name + "\" reads them",
+                    "the adapter or the base is damaged: train again, or export another version");
+      }
+      entry.sums[matrix * input.sums.size() + c] = sum;
+    }
+  }
+
+  std::map<const Parameter*, GgufPlace> places_;
+  std::map<const Op*, InputSums> inputs_;  // summed per op; the order of ops never shows
+};
+
+// Rows, whole or cut, in passes of up to so many tokens.
+using Chunk = std::vector<std::span<const int32_t>>;
+
+std::vector<Chunk> cut_into_chunks(const std::vector<TokenRow>& rows, int64_t chunk_tokens) {
+  std::vector<Chunk> chunks;
+  size_t room = 0;
+  for (const TokenRow& row : rows) {
+    std::span<const int32_t> rest(row.tokens);
+    while (!rest.empty()) {
+      const size_t size = std::min(rest.size(), static_cast<size_t>(chunk_tokens));
+      if (size > room) {
+        chunks.emplace_back();
+        room = static_cast<size_t>(chunk_tokens);
+      }
+      chunks.back().push_back(rest.first(size));
+      room -= size;
+      rest = rest.subspan(size);
+    }
+  }
+  return chunks;
+}
+
+// `most` of them, spread evenly, in order.
+std::vector<Chunk> spread(std::vector<Chunk> chunks, size_t most) {
+  if (chunks.size() <= most) return chunks;
+  std::vector<Chunk> some;
+  for (size_t i = 0; i < most; ++i) some.push_back(std::move(chunks[i * chunks.size() / most]));
+  return some;
+}
+
+int64_t num_tokens_of(const std::vector<Chunk>& chunks) {
+  int64_t total = 0;
+  for (const Chunk& chunk : chunks) {
+    for (const auto& part : chunk) total += static_cast<int64_t>(part.size());
+  }
+  return total;
+}
+
+Batch batch_of(const Chunk& chunk) {
+  Batch batch;
+  for (const auto& part : chunk) {
+    const std::vector<int32_t> no_labels(part.size(), Batch::kNoLabel);
+    batch.add_row(part, no_labels, batch.rows.size());
+  }
+  return batch;
+}
+
+std::string notice_of(const ImatrixCollection& result) {
+  const std::string tokens = std::to_string(result.num_tokens);
+  if (!result.imatrix.has_value()) {
+    return "the document has " + std::to_string(result.num_all_tokens) +
+           " tokens, too few for an importance matrix: quantized without one";
+  }
+  if (result.num_tokens < result.num_all_tokens) {
+    return "the importance matrix rests on " + tokens + " of the document's " +
+           std::to_string(result.num_all_tokens) + " tokens, spread evenly";
+  }
+  if (result.num_tokens < kPlentyImatrixTokens) {
+    return "the importance matrix rests on " + tokens + " tokens only";
+  }
+  return "";
+}
+
+}  // namespace
+
+ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter,
+                                  const std::vector<TokenRow>& rows, const ImatrixOptions& options,
+                                  Device& device) {
+  check(options.chunk_tokens > 0 && options.max_chunks > 0, "importance matrix: no chunks asked");
+  const int64_t chunk_tokens =
+      std::min<int64_t>(options.chunk_tokens, decoder.config().max_positions);
+  std::vector<Chunk> chunks = cut_into_chunks(rows, chunk_tokens);
+  ImatrixCollection result;
+  result.num_all_tokens = num_tokens_of(chunks);
+  if (result.num_all_tokens < kLeastImatrixTokens) {
+    result.notice = notice_of(result);
+    return result;
+  }
+  chunks = spread(std::move(chunks), static_cast<size_t>(options.max_chunks));
+  result.num_tokens = num_tokens_of(chunks);
+
+  const auto graph = build_graph(decoder, adapter, GraphUse::kLoss, chunk_tokens);
+  Exec exec(graph->graph, device);
+  InputObserver observer(decoder);
+  exec.observer = &observer;
+  for (const Chunk& chunk : chunks) exec.forward(batch_of(chunk));
+
+  Imatrix& imatrix = result.imatrix.emplace();
+  imatrix.dataset = options.dataset;
+  imatrix.chunk_size = options.chunk_tokens;
+  imatrix.chunk_count = static_cast<int64_t>(chunks.size());
+  imatrix.entries = observer.entries();
+  result.notice = notice_of(result);
+  return result;
+}
+
+}  // namespace dlm
