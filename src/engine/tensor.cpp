@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "formats/half.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -44,22 +45,7 @@ BF16 to_bf16(float value) {
 }
 
 float f16_to_f32(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1fU;
-  const uint32_t mantissa = half & 0x3ffU;
-  float magnitude;
-  if (exponent == 0) {
-    magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-  } else {
-    const uint32_t bits = exponent == 31 ? 0x7f800000U | (mantissa << 13)
-                                         : ((exponent + 112U) << 23) | (mantissa << 13);
-    std::memcpy(&magnitude, &bits, sizeof(magnitude));
-  }
-  uint32_t bits;
-  std::memcpy(&bits, &magnitude, sizeof(bits));
-  bits |= sign;
-  std::memcpy(&magnitude, &bits, sizeof(magnitude));
-  return magnitude;
+  return half_to_f32(half);
 }
 
 std::shared_ptr<std::byte> allocate_aligned(size_t size_bytes) {

@@ -4,11 +4,13 @@
 // arithmetic is f32.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/isa.h"
 #include "engine/tensor.h"
+#include "formats/ggml_type.h"
 
 namespace dlm {
 
@@ -131,6 +133,14 @@ struct Kernels {
                     const float* x, int64_t ldx, int64_t tokens, float* y, int64_t ldy);
   void (*gemv_nf4)(const uint16_t* codes, const float* scales, int64_t rows, int64_t blocks,
                    const float* x, int64_t ldx, int64_t tokens, float* y, int64_t ldy);
+
+  // Dense rows of finite numbers, each a whole number of blocks, to a GGUF file's blocks: the bytes
+  // of ggml_quantize_row() (formats/ggml_blocks.h) on every tier. importance: f32 [columns], not
+  // negative, or null.
+  void (*quantize_rows)(GgmlType type, const float* x, int64_t rows, int64_t columns,
+                        const float* importance, std::byte* out);
+  // Whether none of n numbers is infinite or NaN.
+  bool (*all_finite)(const float* x, int64_t n);
 
   template <class T>
   const RowKernels<T>& rows() const;

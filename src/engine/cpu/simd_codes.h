@@ -11,6 +11,14 @@ namespace dlm::DLM_TIER {
 inline void store_bytes(int8_t* p, IVec v) {
 #if defined(__AVX512F__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8((__m512i)v));
+#elif defined(__AVX2__)
+  const __m256i low = _mm256_set1_epi32(0xff);
+  const __m256i words = _mm256_packus_epi32(_mm256_and_si256((__m256i)v.lo, low),
+                                            _mm256_and_si256((__m256i)v.hi, low));
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+  const __m128i bytes =
+      _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 #else
   for (int64_t l = 0; l < kLanes; ++l) p[l] = static_cast<int8_t>(v[l]);
 #endif
