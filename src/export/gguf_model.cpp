@@ -115,28 +115,41 @@ class Model {
 class Encoder {
  public:
   Encoder(const GgufSource::Matrix& matrix, const GgufTensorPlan& plan, GgmlType type,
-          const float* importance, const std::string& where)
-      : matrix_(matrix), plan_(plan), type_(type), importance_(importance), where_(where) {}
+          const float* importance, const Kernels& kernels, const std::string& where)
+      : matrix_(matrix),
+        plan_(plan),
+        type_(type),
+        importance_(importance),
+        kernels_(kernels),
+        where_(where) {}
 
   size_t row_bytes() const { return static_cast<size_t>(ggml_row_bytes(type_, plan_.columns())); }
 
-  // `buffer`: f32 [columns] of the worker.
-  void encode(int64_t row, std::vector<float>& buffer, std::byte* out) const {
+  // `buffer`: memory of the worker.
+  void encode(int64_t first, int64_t count, std::vector<float>& buffer, std::byte* out) const {
     const int64_t columns = plan_.columns();
-    if (const auto stored = matrix_.stored_row(row, type_); !stored.empty()) {
-      std::memcpy(out, stored.data(), stored.size());
+    const auto out_of = [&](int64_t i) { return out + static_cast<size_t>(i) * row_bytes(); };
+    if (!matrix_.stored_row(first, type_).empty()) {
+      for (int64_t i = 0; i < count; ++i) {
+        const auto stored = matrix_.stored_row(first + i, type_);
+        std::memcpy(out_of(i), stored.data(), stored.size());
+      }
     } else {
-      buffer.resize(static_cast<size_t>(columns));
-      matrix_.read(row, buffer.data());
-      // Infinities and NaN times zero are NaN.
-      float sum = 0;
-      for (const float x : buffer) sum += x * 0.0f;
-      if (!(sum == 0)) fail(row, "holds a number that is not finite", "fetch the weights again");
-      ggml_quantize_row(type_, buffer.data(), columns, importance_, out);
+      buffer.resize(static_cast<size_t>(count * columns));
+      for (int64_t i = 0; i < count; ++i) {
+        float* row = buffer.data() + i * columns;
+        matrix_.read(first + i, row);
+        if (kernels_.all_finite(row, columns)) continue;
+        fail(first + i, "holds a number that is not finite", "fetch the weights again");
+      }
+      kernels_.quantize_rows(type_, buffer.data(), count, columns, importance_, out);
     }
-    if (ggml_row_is_finite(type_, out, columns)) return;
-    fail(row, "holds a number that is too large for " + std::string(ggml_traits(type_).name),
-         "quantize to BF16 or F32 instead");
+    for (int64_t i = 0; i < count; ++i) {
+      if (ggml_row_is_finite(type_, out_of(i), columns)) continue;
+      fail(first + i,
+           "holds a number that " + std::string(ggml_traits(type_).name) + " cannot hold",
+           "quantize to BF16 or F32 instead");
+    }
   }
 
  private:
@@ -150,6 +163,7 @@ class Encoder {
   const GgufTensorPlan& plan_;
   GgmlType type_;
   const float* importance_;
+  const Kernels& kernels_;
   const std::string& where_;
 };
 
@@ -174,10 +188,9 @@ class PieceWriter {
       device_.pool().run(tasks + 1, [&](int64_t task, int worker) {
         if (task == 0) return writer_.append(piece_);
         const int64_t begin = (task - 1) * rows_per_task;
-        for (int64_t i = begin; i < std::min(begin + rows_per_task, count); ++i) {
-          encoder.encode(first + i, buffers[static_cast<size_t>(worker)],
-                         next_.data() + static_cast<size_t>(i) * encoder.row_bytes());
-        }
+        encoder.encode(first + begin, std::min(rows_per_task, count - begin),
+                       buffers[static_cast<size_t>(worker)],
+                       next_.data() + static_cast<size_t>(begin) * encoder.row_bytes());
       });
       report();
       std::swap(piece_, next_);
@@ -212,7 +225,7 @@ void check_disk(const fs::path& out, uint64_t bytes) {
               "free some space and run the command again; nothing was changed", {out.string()});
 }
 
-void write_tensor(Model& model, size_t index, PieceWriter& writer) {
+void write_tensor(Model& model, size_t index, const Kernels& kernels, PieceWriter& writer) {
   const GgufTensorPlan& plan = model.plans()[index];
   const GgmlType type = model.tensors[index].type;
   const std::vector<float> importance = model.importance_of(plan);
@@ -221,7 +234,7 @@ void write_tensor(Model& model, size_t index, PieceWriter& writer) {
     const float* weights =
         importance.empty() ? nullptr : importance.data() + i * static_cast<size_t>(plan.columns());
     const std::string where = model.where();
-    writer.write_rows(Encoder(matrix, plan, type, weights, where), plan.rows_per_matrix(),
+    writer.write_rows(Encoder(matrix, plan, type, weights, kernels, where), plan.rows_per_matrix(),
                       plan.columns());
     matrix.release();
   }
@@ -247,7 +260,7 @@ GgufModelReport write_gguf_model(const GgufModelRequest& request, Device& device
       writer.append(std::as_bytes(std::span(plan.values)));
       continue;
     }
-    write_tensor(model, i, pieces);
+    write_tensor(model, i, device.kernels(), pieces);
   }
   pieces.flush();
   GgufModelReport report;

@@ -38,7 +38,8 @@ struct GgufModelReport {
 uint64_t gguf_model_bytes(const GgufModelRequest& request);
 
 // Throws Error(kBase) for what the format cannot hold (named), Error(kIo). Nothing is left behind
-// on failure. The same inputs give the same bytes, at any thread count and on any processor.
+// on failure. The same inputs give the same bytes at any thread count; without an adapter on any
+// processor, with one on any that has fused multiply-adds.
 GgufModelReport write_gguf_model(const GgufModelRequest& request, Device& device);
 
 // The adapter as a GGUF LoRA for the base's file. rsLoRA and patterns are folded into the numbers;

@@ -9,7 +9,8 @@
 namespace dlm {
 
 // Makes of row `out`, f32 [in], of W the same row of W + scale B A; with DoRA scaled to the row's
-// magnitude. The bits are the same on every instruction set.
+// magnitude. The bits are the same on every instruction
+// set that has fused multiply-adds.
 void merge_row(float* row, int64_t out, const Lora& lora, const Kernels& kernels);
 
 // All rows: a product with the result is the layer's output without dropout and bias. weight f32 or
