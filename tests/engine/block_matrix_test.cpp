@@ -204,7 +204,7 @@ TEST_P(BlocksOf, Int8IsMultipliedAlikeOnEveryTier) {
 
 // Codes of -128 and 127, numbers of 15 bits: the largest sums that there are.
 TEST_P(BlocksOf, TheLargestCodesDoNotOverflow) {
-  for (const uint8_t code : {0x80, 0x7f}) {
+  for (const int code : {0x80, 0x7f}) {
     std::vector<std::byte> block(34, static_cast<std::byte>(code));
     block[0] = std::byte{0x00};
     block[1] = std::byte{0x3c};  // 1 in f16

@@ -24,7 +24,7 @@ inline void set_lane(UVec& v, int64_t lane, uint32_t value) {
 }
 
 inline Vec splat(float x) {
-  return Vec{} + x;
+  return x - Vec{};  // not +: that would make 0 of -0, and cost an addition
 }
 inline Vec load(const float* p) {
   return *reinterpret_cast<const Vec*>(p);
