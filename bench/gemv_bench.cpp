@@ -28,9 +28,9 @@ Device& device() {
 std::shared_ptr<const QuantizedMatrix> make_matrix(GgmlType type, int64_t cols, int64_t bytes) {
   const int64_t rows = bytes / ggml_row_bytes(type, cols) / kTaskRows * kTaskRows;
   const auto memory = allocate_aligned(static_cast<size_t>(rows * ggml_row_bytes(type, cols)));
-  // Bytes below 0x30 make every half-precision scale a finite number.
+  // Bytes from 0x30 to 0x37: every scale and every float is a small normal number.
   for (int64_t i = 0; i < rows * ggml_row_bytes(type, cols); ++i) {
-    memory.get()[i] = static_cast<std::byte>((i * 2654435761 >> 7) % 0x30);
+    memory.get()[i] = static_cast<std::byte>(0x30 + (i * 2654435761 >> 7) % 8);
   }
   return QuantizedMatrix::from_blocks(type, rows, cols, memory.get(), memory);
 }

@@ -169,8 +169,9 @@ TEST_P(QuantizedBase, LoadingQuantizesAsQuantizingDoes) {
 
 // The logits that follow each prefix of a row, the row given at once or token by token. Both read
 // the same quantized weights; a prompt of more than four tokens rounds them to the computing type
-// first. f32: sums of at most 80 products in another order. bf16: weights and activations rounded
-// at 2^-9 on the way through two layers, logits of about 1.
+// first. f32: int8 weights are multiplied by 16-bit codes of the activations, each within 2^-15 of the
+// largest of its block, on the way through two layers and the head. bf16: weights and activations
+// rounded at 2^-9, logits of about 1.
 TEST_P(QuantizedBase, ATokenAtATimeGivesWhatAPromptGives) {
   for (const DType dtype : computing_types(device_)) {
     const auto decoder = small_decoder(true, dtype);
@@ -190,7 +191,7 @@ TEST_P(QuantizedBase, ATokenAtATimeGivesWhatAPromptGives) {
         largest = std::max(largest, std::abs(static_cast<double>(all[v])));
       }
     }
-    EXPECT_LT(worst, largest * (dtype == DType::kF32 ? 1e-5 : 0.05));
+    EXPECT_LT(worst, largest * (dtype == DType::kF32 ? 3e-4 : 0.05));
     EXPECT_GT(largest, 0.1);
   }
 }
