@@ -161,15 +161,17 @@ TEST_P(QuantizedBase, LoadingQuantizesAsQuantizingDoes) {
       theirs[i]->quantized->dequantize(device_.kernels(), 0, ours[i]->value.dim(0), b.data());
       EXPECT_EQ(a, b) << ours[i]->name;
     }
-    EXPECT_EQ(loaded->head().quantized->format(), QuantFormat::kInt8);
+    const size_t head_bytes = loaded->head().quantized->size_bytes();
+    EXPECT_GE(head_bytes, static_cast<size_t>(loaded->head().value.numel())) << "8 bits a weight";
     EXPECT_EQ(loaded->embedding().quantized, nullptr);
   }
 }
 
 // The logits that follow each prefix of a row, the row given at once or token by token. Both read
 // the same quantized weights; a prompt of more than four tokens rounds them to the computing type
-// first. f32: sums of at most 80 products in another order. bf16: weights and activations rounded
-// at 2^-9 on the way through two layers, logits of about 1.
+// first. f32: int8 weights are multiplied by 16-bit codes of the activations, each within 2^-15 of the
+// largest of its block, on the way through two layers and the head. bf16: weights and activations
+// rounded at 2^-9, logits of about 1.
 TEST_P(QuantizedBase, ATokenAtATimeGivesWhatAPromptGives) {
   for (const DType dtype : computing_types(device_)) {
     const auto decoder = small_decoder(true, dtype);
@@ -189,7 +191,7 @@ TEST_P(QuantizedBase, ATokenAtATimeGivesWhatAPromptGives) {
         largest = std::max(largest, std::abs(static_cast<double>(all[v])));
       }
     }
-    EXPECT_LT(worst, largest * (dtype == DType::kF32 ? 1e-5 : 0.05));
+    EXPECT_LT(worst, largest * (dtype == DType::kF32 ? 3e-4 : 0.05));
     EXPECT_GT(largest, 0.1);
   }
 }

@@ -20,10 +20,10 @@ void LinearOp<T>::forward(Exec& exec) const {
       refresh_row_scale(*spec.lora, *spec.weight, exec.device());
     }
   }
-  project_lora(exec);
   if (exec.graph().generates() && exec.tokens() <= kFewTokens) {
     forward_few(exec);
   } else {
+    project_lora(exec);
     forward_tiles(exec);
   }
 }
@@ -187,7 +187,8 @@ LowRankTerm LinearOp<T>::low_rank_term(Exec& exec, size_t i, int64_t first, int6
 template <class T>
 void LinearOp<T>::forward_few(Exec& exec) const {
   const int64_t tokens = exec.tokens();
-  const FewTokens<T> x(exec.rows<T>(), exec.data<T>(x_), tokens, in_);
+  const FewTokens<T> x(exec.kernels(), exec.data<T>(x_), tokens, in_);
+  project_few(exec, x.lines());
   std::vector<Tile> tasks;
   for (size_t i = 0; i < specs_.size(); ++i) {
     for (int64_t col = 0; col < out(i); col += kFewRows) {
@@ -203,6 +204,30 @@ void LinearOp<T>::forward_few(Exec& exec) const {
       add_lora(exec, t.spec, m, 1, t.col, t.cols, line);
       scale_and_add_bias(exec, t.spec, m, 1, t.col, t.cols, line);
       store_line(exec, t.spec, m, t.col, t.cols, line);
+    }
+  });
+}
+
+// lora_hidden = scale * x A^T of a few tokens, in f32. Factors of one layer are small, but those of
+// all layers are a good part of what a token reads: the workers share them.
+template <class T>
+void LinearOp<T>::project_few(Exec& exec, const FewLines& x) const {
+  constexpr int64_t kRows = 4;
+  std::vector<Tile> tasks;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    const int64_t rank = specs_[i].lora == nullptr ? 0 : specs_[i].lora->rank;
+    for (int64_t row = 0; row < rank; row += kRows) {
+      tasks.push_back({i, 0, x.tokens, row, std::min(kRows, rank - row)});
+    }
+  }
+  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int) {
+    const Tile& t = tasks[static_cast<size_t>(index)];
+    const Lora& lora = *specs_[t.spec].lora;
+    float* hidden = exec.data<float>(lora_hidden_[t.spec]) + t.col;
+    exec.kernels().f32.gemv(lora.a.value.f32() + t.col * in_, t.cols, in_, x.x, x.ld, x.tokens,
+                            hidden, lora.rank);
+    for (int64_t m = 0; m < x.tokens; ++m) {
+      for (int64_t r = 0; r < t.cols; ++r) hidden[m * lora.rank + r] *= lora.scale;
     }
   });
 }
