@@ -91,6 +91,54 @@ uint64_t data_bytes(const GgufWriter::TensorInfo& info) {
   return size;
 }
 
+// What comes before the data, and how long the data of each tensor is.
+struct Layout {
+  std::string header;
+  std::vector<uint64_t> sizes;  // without padding
+  uint64_t file_bytes = 0;
+};
+
+Layout layout_of(const std::vector<GgufField>& fields,
+                 const std::vector<GgufWriter::TensorInfo>& tensors) {
+  std::string records;
+  std::set<std::string_view> seen;
+  uint64_t num_fields = 0;
+  for (const GgufField& field : fields) {
+    check(!field.key.empty() && field.key.size() <= kGgufMostKeyBytes &&
+              field.key != kGgufAlignmentKey && seen.insert(field.key).second,
+          "a GGUF key to write is empty, too long, reserved or there twice");
+    if (is_left_out(field.value)) continue;
+    put_field(records, field);
+    ++num_fields;
+  }
+  seen.clear();
+  uint64_t offset = 0;
+  Layout layout;
+  for (const GgufWriter::TensorInfo& info : tensors) {
+    check(!info.name.empty() && info.name.size() <= kGgufMostNameBytes &&
+              seen.insert(info.name).second,
+          "a GGUF tensor to write has no name, one that is too long, or another's");
+    const uint64_t size = data_bytes(info);
+    put_text(records, info.name);
+    put(records, static_cast<uint32_t>(info.shape.size()));
+    for (auto i = info.shape.rbegin(); i != info.shape.rend(); ++i) put(records, *i);
+    put(records, static_cast<uint32_t>(info.type));
+    put(records, offset);
+    layout.sizes.push_back(size);
+    check(!__builtin_add_overflow(offset, size + padding_after(size), &offset),
+          "the GGUF tensors to write are too large");
+  }
+  std::string& header = layout.header;
+  header.assign(kGgufMagic, sizeof(kGgufMagic));
+  put(header, kGgufVersion);
+  put(header, uint64_t{tensors.size()});
+  put(header, num_fields);
+  header += records;
+  header.append(padding_after(header.size()), '\0');
+  layout.file_bytes = header.size() + offset;
+  return layout;
+}
+
 }  // namespace
 
 struct GgufWriter::State {
@@ -120,46 +168,17 @@ struct GgufWriter::State {
 
 GgufWriter::GgufWriter(const fs::path& path, const std::vector<GgufField>& fields,
                        std::vector<TensorInfo> tensors) {
-  std::string records;
-  std::set<std::string_view> seen;
-  uint64_t num_fields = 0;
-  for (const GgufField& field : fields) {
-    check(!field.key.empty() && field.key.size() <= kGgufMostKeyBytes &&
-              field.key != kGgufAlignmentKey && seen.insert(field.key).second,
-          "a GGUF key to write is empty, too long, reserved or there twice");
-    if (is_left_out(field.value)) continue;
-    put_field(records, field);
-    ++num_fields;
-  }
-  seen.clear();
-  uint64_t offset = 0;
-  std::vector<uint64_t> sizes;
-  for (const TensorInfo& info : tensors) {
-    check(!info.name.empty() && info.name.size() <= kGgufMostNameBytes &&
-              seen.insert(info.name).second,
-          "a GGUF tensor to write has no name, one that is too long, or another's");
-    const uint64_t size = data_bytes(info);
-    put_text(records, info.name);
-    put(records, static_cast<uint32_t>(info.shape.size()));
-    for (auto i = info.shape.rbegin(); i != info.shape.rend(); ++i) put(records, *i);
-    put(records, static_cast<uint32_t>(info.type));
-    put(records, offset);
-    sizes.push_back(size);
-    check(!__builtin_add_overflow(offset, size + padding_after(size), &offset),
-          "the GGUF tensors to write are too large");
-  }
-  std::string header(kGgufMagic, sizeof(kGgufMagic));
-  put(header, kGgufVersion);
-  put(header, uint64_t{tensors.size()});
-  put(header, num_fields);
-  header += records;
-  header.append(padding_after(header.size()), '\0');
-
+  Layout layout = layout_of(fields, tensors);
   state_ = std::make_unique<State>(path);
-  state_->sizes = std::move(sizes);
-  state_->file_bytes = header.size() + offset;
-  state_->write(header);
+  state_->sizes = std::move(layout.sizes);
+  state_->file_bytes = layout.file_bytes;
+  state_->write(layout.header);
   state_->skip_complete();
+}
+
+uint64_t GgufWriter::file_bytes(const std::vector<GgufField>& fields,
+                                const std::vector<TensorInfo>& tensors) {
+  return layout_of(fields, tensors).file_bytes;
 }
 
 GgufWriter::~GgufWriter() = default;
