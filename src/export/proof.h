@@ -49,9 +49,9 @@ struct ProofRequest {
   std::span<const TokenRow> rows;
   std::vector<std::string> questions;
   std::optional<std::string> system_prompt;
-  int64_t max_tokens = 2048;  // of all rows together
-  int64_t max_questions = 3;
-  int64_t max_answer_tokens = 32;
+  int64_t max_tokens = 1024;  // of all rows together, prompts included
+  int64_t max_questions = 2;
+  int64_t max_answer_tokens = 16;
 };
 
 struct ProofAnswer {
