@@ -159,7 +159,8 @@ void ask_questions(const ProofRequest& request, Session& exported, Device& devic
 
 ProofResult prove_export(const ProofRequest& request, Device& device) {
   check(request.decoder != nullptr && request.format != nullptr, "a proof needs the trained model");
-  const auto exported = Session::open_gguf(request.gguf, request.gguf_adapter, device);
+  const auto exported =
+      Session::open_gguf(request.gguf, request.gguf_adapter, device, request.decoder->dtype());
   check_finite(GgufFile::open(request.gguf), device);
   const ModelConfig& trained = request.decoder->config();
   if (exported->config().vocab_size != trained.vocab_size) {

@@ -21,8 +21,10 @@ namespace dlm {
 
 // What a file must keep to. Divergences are Kullback-Leibler, trained || exported, in nats.
 struct ProofLimits {
-  double max_kl = 0;         // mean over tokens
-  double min_agreement = 0;  // share of tokens whose likeliest successor is the same, 0 to 1
+  double max_kl = 0;  // mean over tokens
+  // Share of tokens whose likeliest successor is the same, 0 to 1. It counts only where the mean
+  // divergence is above a tenth of its limit: below, the others are ties.
+  double min_agreement = 0;
   // Share of texts that both tokenizers read alike. Not all, since some bases normalise characters
   // before they look at them, which GGUF files cannot express.
   double min_same_texts = 0.9;
@@ -35,8 +37,8 @@ ProofLimits proof_limits(Quant quant);
 
 struct ProofRequest {
   // The trained model: a decoder, its adapter (null: none) and the base's own format. The decoder
-  // may be of any computing type and held in any form. In f32 the figures are of the file alone; in
-  // bf16 the rounding of activations is in them too, of about 1e-3.
+  // may be held in any form; the file is run in its computing type. bf16 is faster where the
+  // processor has it, and its rounding moves a divergence by about 1e-5.
   Decoder* decoder = nullptr;
   LoraAdapter* adapter = nullptr;
   const ChatFormat* format = nullptr;
@@ -88,7 +90,7 @@ struct ProofResult {
   bool holds() const { return faults().empty(); }
 };
 
-// Runs both models; the file in f32. Which rows are taken follows from their content. Throws
+// Runs both models. Which rows are taken follows from their content. Throws
 // Error(kFormat) or Error(kBase) for a file that cannot be run, Error(kExport) when there is
 // nothing to compare (no row with a labelled token).
 ProofResult prove_export(const ProofRequest& request, Device& device);

@@ -68,10 +68,10 @@ std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter
 }
 
 std::unique_ptr<Session> Session::open_gguf(const fs::path& model, const fs::path& adapter,
-                                            Device& device) {
+                                            Device& device, DType dtype) {
   std::unique_ptr<Session> session(new Session(device));
   const GgufFile file = GgufFile::open(model);
-  session->decoder_ = Decoder::load_gguf(file, DType::kF32);
+  session->decoder_ = Decoder::load_gguf(file, dtype);
   session->format_ =
       std::make_unique<ChatFormat>(ChatFormat::from_vocabulary(gguf_vocabulary(file), model));
   check_vocabulary(*session->format_, session->config(), model);

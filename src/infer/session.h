@@ -50,10 +50,10 @@ class Session {
                                        BaseWeights weights = BaseWeights::kAsTrained);
 
   // An exported file, which brings tokenizer and template along; `adapter`, a GGUF LoRA file, may
-  // be empty. Computes in f32. Throws Error(kIo or kFormat) naming the file, and what is wrong in
+  // be empty. Throws Error(kIo or kFormat) naming the file, and what is wrong in
   // it.
   static std::unique_ptr<Session> open_gguf(const fs::path& model, const fs::path& adapter,
-                                            Device& device);
+                                            Device& device, DType dtype = DType::kF32);
 
   // Answers one question; `on_text` gets the answer in pieces of whole characters as they come.
   // Throws Error(kInference) when the question leaves no room for an answer.

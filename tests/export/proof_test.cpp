@@ -170,8 +170,13 @@ TEST(Proof, NamesEachFault) {
                             "the mean divergence is 0.2500, the limit 0.1",
                             "50.0% of tokens have the same likeliest successor, the limit is 90%",
                             "1 of 4 texts become other tokens"}));
-  r.mean_kl = std::numeric_limits<double>::quiet_NaN();
+  r.same_texts = 4;
+  r.mean_kl = 0.009;  // ties
+  EXPECT_TRUE(r.holds());
+  r.mean_kl = 0.02;
   EXPECT_FALSE(r.holds());
+  r.mean_kl = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(r.faults().size(), 2u);
 }
 
 }  // namespace
