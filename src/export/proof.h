@@ -51,7 +51,7 @@ struct ProofRequest {
   std::span<const TokenRow> rows;
   std::vector<std::string> questions;
   std::optional<std::string> system_prompt;
-  int64_t max_tokens = 1024;  // of all rows together, prompts included
+  int64_t max_tokens = 512;  // of all rows together, prompts included
   int64_t max_questions = 2;
   int64_t max_answer_tokens = 16;
 };

@@ -48,20 +48,20 @@ TEST_F(GgufPromptTest, AnswersAsTheBaseThatItWasMadeFrom) {
 TEST_F(GgufPromptTest, RefusesWhatDoesNotGoTogether) {
   const std::string f = file().string();
   expect_refused({"prompt", "--gguf", f, "a", "b"}, 2,
-                 "error: with --gguf there is no document\n"
-                 "  hint: write: dlm prompt --gguf FILE QUESTION\n");
+                 "prompt: with --gguf there is no document\n"
+                 "hint: write: dlm prompt --gguf FILE QUESTION\n");
   expect_refused({"prompt", "--gguf", f, "a", "--weights", "int8"}, 2,
-                 "error: --weights does not go with --gguf\n"
-                 "  hint: the file says how its weights are held\n");
+                 "prompt: --weights does not go with --gguf\n"
+                 "hint: the file says how its weights are held\n");
   expect_refused({"prompt"}, 2,
-                 "error: path is required\n"
-                 "  hint: name the document, or an exported file with --gguf\n");
+                 "prompt: path is required\n"
+                 "hint: name the document, or an exported file with --gguf\n");
   expect_refused({"prompt", document().string(), "a", "--lora", "x.gguf"}, 2,
-                 "error: --lora is for --gguf\n"
-                 "  hint: a document's own adapter is used without it\n");
+                 "prompt: --lora is for --gguf\n"
+                 "hint: a document's own adapter is used without it\n");
   expect_refused({"doctor", "--gguf", f}, 2,
-                 "error: --gguf is for --bench\n"
-                 "  hint: write --bench --gguf FILE\n");
+                 "doctor: --gguf is for --bench\n"
+                 "hint: write --bench --gguf FILE\n");
 }
 
 TEST_F(GgufPromptTest, RefusesFilesThatAreNoModel) {
