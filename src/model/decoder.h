@@ -21,6 +21,8 @@
 
 namespace dlm {
 
+class GgufFile;
+
 // How a frozen base is held in memory: in the computing type, or quantized. Norms and biases are
 // never quantized.
 struct BaseFormat {
@@ -54,6 +56,10 @@ class Decoder {
   // memory. A decoder with a quantized head generates, but gives no loss.
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device& device);
+  // From a GGUF file, whose keys and tensors alone say what the model is. Matrices are multiplied
+  // in the file's own types. Throws Error(kFormat) naming file and key or tensor.
+  // The decoder keeps a mapped file alive; bytes given to GgufFile::parse() must outlive it.
+  static std::unique_ptr<Decoder> load_gguf(const GgufFile& file, DType dtype);
   // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided
   // by sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
   static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
@@ -83,6 +89,9 @@ class Decoder {
   // from files.
   size_t owned_bytes();
 
+  // Where every weight is, in file order.
+  std::vector<WeightSlot> slots() { return weight_slots(config_, weights_); }
+
   // Writes config.json and model.safetensors (bf16) into `folder`; family llama only.
   void save(const fs::path& folder);
 
@@ -90,7 +99,6 @@ class Decoder {
   Decoder() = default;
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device* device);
-  std::vector<WeightSlot> slots() { return weight_slots(config_, weights_); }
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;
@@ -118,6 +126,7 @@ enum class GraphUse {
   kTraining,  // forward, loss and backward
   kLoss,      // forward and loss only
   kHidden,    // forward only, up to the final norm; every value is kept
+  kFinal,     // the same; only the final norm's output is kept
 };
 
 // `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder
