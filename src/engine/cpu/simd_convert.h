@@ -16,14 +16,6 @@ inline IVec splat_int(int32_t x) {
 #endif
 }
 
-inline Vec to_float(IVec v) {
-#if defined(__AVX512F__)
-  return (Vec)_mm512_cvtepi32_ps((__m512i)v);
-#else
-  return {(F8)_mm256_cvtepi32_ps((__m256i)v.lo), (F8)_mm256_cvtepi32_ps((__m256i)v.hi)};
-#endif
-}
-
 // Toward zero, of |v| < 2^31.
 inline IVec truncate(Vec v) {
 #if defined(__AVX512F__)
