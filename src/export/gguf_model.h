@@ -22,6 +22,7 @@ struct GgufModelRequest {
   const Imatrix* imatrix = nullptr;  // may be null
   std::string name;                  // general.name
   std::string license;               // general.license, may be empty
+  std::string chat_template;         // written where the base has none; may be empty
   fs::path out;
   // Called from the calling thread with bytes written and the whole file's bytes.
   std::function<void(uint64_t, uint64_t)> on_progress;

@@ -92,8 +92,10 @@ class GgufWriter {
   GgufWriter(const GgufWriter&) = delete;
   GgufWriter& operator=(const GgufWriter&) = delete;
 
-  // Bytes that the whole file will have, known beforehand.
+  // Bytes that the whole file will have; also without writing it.
   uint64_t file_bytes() const;
+  static uint64_t file_bytes(const std::vector<GgufField>& fields,
+                             const std::vector<TensorInfo>& tensors);
   // The next bytes of the tensor at hand, in the order of `tensors`; padding comes by itself.
   void append(std::span<const std::byte> bytes);
   // Returns the sha256 of the file in hex. Throws Error(kInternal) when bytes are missing.
