@@ -13,6 +13,11 @@ namespace {
 
 constexpr const char* kHint = "the base's folder is incomplete; copy all of its files again";
 
+// Control tokens that end a turn or a text in any model that has them.
+constexpr const char* kEndTexts[] = {"<|eot_id|>",    "<|im_end|>",      "<|end|>",
+                                     "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>",
+                                     "</s>",          "<eos>",           "<|eom_id|>"};
+
 Json read_json(const fs::path& path) {
   return parse_json(read_file(path, size_t{64} << 20), path.string());
 }
@@ -126,15 +131,9 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
     }
     return *id;
   };
-  const auto add_stop = [&](int32_t id) {
-    if (std::find(format.stop_tokens_.begin(), format.stop_tokens_.end(), id) ==
-        format.stop_tokens_.end()) {
-      format.stop_tokens_.push_back(id);
-    }
-  };
   if (const auto eos = token_text(config, "eos_token")) {
     format.end_of_text_ = require_token(*eos, "eos_token");
-    add_stop(*format.end_of_text_);
+    format.add_stop(*format.end_of_text_);
   }
   if (const fs::path path = folder / "generation_config.json"; path_exists(path)) {
     const Json generation = read_json(path);
@@ -142,7 +141,7 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
     const auto add_id = [&](const Json& id) {
       if (id.is_int() && id.as_int() >= 0 &&
           id.as_int() < static_cast<int64_t>(format.tokenizer_.vocab_size())) {
-        add_stop(static_cast<int32_t>(id.as_int()));
+        format.add_stop(static_cast<int32_t>(id.as_int()));
       }
     };
     if (eos != nullptr && eos->is_array()) {
@@ -151,38 +150,77 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
       add_id(*eos);
     }
   }
-  // A text ends with <|endoftext|> where the vocabulary has it: in ChatML models eos_token ends a
-  // turn.
-  if (const auto id = format.tokenizer_.token_id("<|endoftext|>")) format.end_of_text_ = *id;
-
-  const std::vector<int32_t> bare = format.tokenizer_.encode("a", false);
-  const std::vector<int32_t> wrapped = format.tokenizer_.encode("a", true);
-  const auto at = std::search(wrapped.begin(), wrapped.end(), bare.begin(), bare.end());
-  if (at != wrapped.end()) format.text_prefix_.assign(wrapped.begin(), at);
-  if (!bare.empty()) {
-    const std::string& first = format.tokenizer_.token_text(bare.front());
-    format.puts_blank_before_text_ = first.starts_with("\u2581") || first.starts_with("\u0120");
-  }
-
   std::optional<std::string> jinja;
   if (path_exists(folder / "chat_template.jinja"))
     jinja = read_file(folder / "chat_template.jinja");
+  format.finish(config, std::move(jinja));
+  return format;
+}
+
+ChatFormat ChatFormat::from_vocabulary(const Vocabulary& v, const fs::path& path) {
+  ChatFormat format(Tokenizer::from_vocabulary(v, path.string()));
+  format.folder_ = path.string();
+  Json config = Json::object();
+  const auto name_token = [&](const char* key, std::optional<int32_t> id) {
+    if (id) config.set(key, v.tokens[static_cast<size_t>(*id)]);
+  };
+  name_token("bos_token", v.bos);
+  name_token("eos_token", v.eos);
+  name_token("unk_token", v.unknown);
+  name_token("pad_token", v.padding);
+  format.end_of_text_ = v.eos;
+  for (const auto& id : {v.eos, v.eot, v.eom}) {
+    if (id) format.add_stop(*id);
+  }
+  for (const char* text : kEndTexts) {
+    const auto id = format.tokenizer_.token_id(text);
+    if (id && format.tokenizer_.is_special(*id)) format.add_stop(*id);
+  }
+  std::optional<std::string> jinja;
+  if (!v.chat_template.empty()) jinja = v.chat_template;
+  try {
+    format.finish(config, std::move(jinja));
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kFormat, "the file's chat template: " + error.message(),
+                "the file is damaged, or its template of a kind that dlm does not run",
+                {path.string(), 0, 0});
+  }
+  return format;
+}
+
+void ChatFormat::add_stop(int32_t id) {
+  if (std::find(stop_tokens_.begin(), stop_tokens_.end(), id) == stop_tokens_.end()) {
+    stop_tokens_.push_back(id);
+  }
+}
+
+void ChatFormat::finish(const Json& config, std::optional<std::string> jinja) {
+  // A text ends with <|endoftext|> where the vocabulary has it: in ChatML models eos_token ends a
+  // turn.
+  if (const auto id = tokenizer_.token_id("<|endoftext|>")) end_of_text_ = *id;
+
+  const std::vector<int32_t> bare = tokenizer_.encode("a", false);
+  const std::vector<int32_t> wrapped = tokenizer_.encode("a", true);
+  const auto at = std::search(wrapped.begin(), wrapped.end(), bare.begin(), bare.end());
+  if (at != wrapped.end()) text_prefix_.assign(wrapped.begin(), at);
+  if (!bare.empty()) {
+    const std::string& first = tokenizer_.token_text(bare.front());
+    puts_blank_before_text_ = first.starts_with("\u2581") || first.starts_with("\u0120");
+  }
   if (!jinja && !ChatTemplate::is_in_config(config)) {
-    if (const auto stand_in = format.choose_default(config)) {
-      format.default_template_ = stand_in->name;
+    if (const auto stand_in = choose_default(config)) {
+      default_template_ = stand_in->name;
       jinja = stand_in->jinja;
     }
   }
-  if (jinja || ChatTemplate::is_in_config(config)) {
-    format.chat_template_ = ChatTemplate::from_config(config, jinja);
-    // A base may name the end of texts only, and its template ends turns with another token.
-    try {
-      add_stop(format.conversation("a", "b", std::nullopt).tokens.back());
-    } catch (const Error&) {
-      // A template that cannot render or end a turn says so where it is used; prose needs none.
-    }
+  if (!jinja && !ChatTemplate::is_in_config(config)) return;
+  chat_template_ = ChatTemplate::from_config(config, jinja);
+  // A base may name the end of texts only, and its template ends turns with another token.
+  try {
+    add_stop(conversation("a", "b", std::nullopt).tokens.back());
+  } catch (const Error&) {
+    // A template that cannot render or end a turn says so where it is used; prose needs none.
   }
-  return format;
 }
 
 std::optional<DefaultTemplate> ChatFormat::choose_default(const Json& config) const {

@@ -44,6 +44,10 @@ class ChatFormat {
   // a base. Throws Error(kBase) for missing or damaged files and for special tokens that the
   // tokenizer lacks.
   static ChatFormat load(const fs::path& base_folder);
+  // The same of a run-time file's lists, flags and template. Turns and texts end with the tokens
+  // that it names for that, and with control tokens that programs know by their text. Throws
+  // Error(kFormat) with `path` as the place.
+  static ChatFormat from_vocabulary(const Vocabulary& vocabulary, const fs::path& path);
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   // Whether the base brings its own.
@@ -74,6 +78,9 @@ class ChatFormat {
 
  private:
   static ChatFormat read(const fs::path& base_folder);
+  void add_stop(int32_t id);
+  // What follows from the tokenizer, its configuration and the template, if the base has one.
+  void finish(const Json& config, std::optional<std::string> jinja);
   ChatFormat(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
   // The text that the template makes of messages with these contents.
   using Render = std::function<std::string(const std::vector<std::string>& contents)>;

@@ -13,13 +13,11 @@ namespace {
 
 constexpr int64_t kScaleBlock = 256;  // absmaxes that share mean and step
 constexpr int64_t kTaskRows = 32;
+constexpr size_t kReadBehind = 64;  // bytes that gemv_int8 may read behind the last scale
 
 float to_f32(float x) {
   return x;
 }
-struct F16 {
-  uint16_t bits;
-};
 float to_f32(F16 x) {
   return f16_to_f32(x.bits);
 }
@@ -33,37 +31,77 @@ void widen_row(const Kernels& kernels, const BF16* x, int64_t n, float* y) {
   kernels.bf16.to_f32(x, n, y);
 }
 
-}  // namespace
+// Codes of our own formats.
+class CodedMatrix : public QuantizedMatrix {
+ public:
+  CodedMatrix(const Tensor& weights, QuantFormat format, const std::string& name,
+              const Kernels& kernels, ThreadPool& pool);
 
-std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::quantize(const Tensor& weights,
-                                                                 QuantFormat format,
-                                                                 const std::string& name,
-                                                                 const Kernels& kernels,
-                                                                 ThreadPool& pool) {
-  check(weights.shape().size() == 2 && weights.data() != nullptr, "quantize: not a matrix");
-  std::shared_ptr<QuantizedMatrix> q(new QuantizedMatrix);
-  q->format_ = format;
-  q->rows_ = weights.dim(0);
-  q->cols_ = weights.dim(1);
-  q->blocks_ = (q->cols_ + kQuantBlock - 1) / kQuantBlock;
-  const int64_t num_blocks = q->rows_ * q->blocks_;
+  size_t size_bytes() const override { return codes_bytes_ + scales_bytes_; }
+  void dequantize(const Kernels& kernels, int64_t first, int64_t count, float* out) const override {
+    decode(kernels, first, count, out);
+  }
+  void dequantize(const Kernels& kernels, int64_t first, int64_t count, BF16* out) const override {
+    decode(kernels, first, count, out);
+  }
+  void multiply(const Kernels& kernels, int64_t first, int64_t count, const FewLines& x, float* y,
+                int64_t ldy) const override;
+
+ private:
+  template <class T>
+  void quantize_rows(const T* weights, int64_t first, int64_t count, const Kernels& kernels,
+                     float* scales);
+  template <class T>
+  void decode(const Kernels& kernels, int64_t first, int64_t count, T* out) const;
+  // Block scales of `count` blocks from `first` on; int8 scales lie ready, others go to `spare`.
+  const float* scales(const Kernels& kernels, int64_t first, int64_t count, float* spare) const;
+  void quantize_scales(const float* absmax, int64_t group);
+  int64_t padded_cols() const { return blocks_ * kQuantBlock; }
+  const int8_t* int8_row(int64_t row) const {
+    return reinterpret_cast<const int8_t*>(codes_.get()) + row * padded_cols();
+  }
+  const uint16_t* nf4_row(int64_t row) const {
+    return reinterpret_cast<const uint16_t*>(codes_.get()) + row * padded_cols() / 4;
+  }
+
+  QuantFormat format_;
+  int64_t blocks_;                    // of a row
+  std::shared_ptr<std::byte> codes_;  // [rows, padded_cols], 8 or 4 bits each
+  size_t codes_bytes_ = 0;
+  std::shared_ptr<std::byte> scales_;  // int8: f32 [rows, blocks]; NF4: int8 [rows, blocks]
+  size_t scales_bytes_ = 0;
+  // NF4: of each 256 blocks.
+  struct ScaleGroup {
+    float mean = 0;
+    float step = 0;
+  };
+  std::vector<ScaleGroup> groups_;
+};
+
+CodedMatrix::CodedMatrix(const Tensor& weights, QuantFormat format, const std::string& name,
+                         const Kernels& kernels, ThreadPool& pool)
+    : QuantizedMatrix(weights.dim(0), weights.dim(1)),
+      format_(format),
+      blocks_((weights.dim(1) + kQuantBlock - 1) / kQuantBlock) {
+  const int64_t num_blocks = rows() * blocks_;
   const bool is_nf4 = format == QuantFormat::kNF4;
-  q->codes_bytes_ = static_cast<size_t>(num_blocks * kQuantBlock / (is_nf4 ? 2 : 1));
-  q->codes_ = allocate_aligned(q->codes_bytes_);
+  codes_bytes_ = static_cast<size_t>(num_blocks * kQuantBlock / (is_nf4 ? 2 : 1));
+  codes_ = allocate_aligned(codes_bytes_);
   // The scales in f32; NF4 needs them for a moment only.
-  const auto absmax = allocate_aligned(static_cast<size_t>(num_blocks) * sizeof(float));
+  const auto absmax =
+      allocate_aligned(static_cast<size_t>(num_blocks) * sizeof(float) + kReadBehind);
   auto* scales = reinterpret_cast<float*>(absmax.get());
-  pool.run((q->rows_ + kTaskRows - 1) / kTaskRows, [&](int64_t task, int) {
+  pool.run((rows() + kTaskRows - 1) / kTaskRows, [&](int64_t task, int) {
     const int64_t first = task * kTaskRows;
-    const int64_t count = std::min(kTaskRows, q->rows_ - first);
+    const int64_t count = std::min(kTaskRows, rows() - first);
     switch (weights.dtype()) {
       case DType::kF32:
-        return q->quantize_rows(weights.f32(), first, count, kernels, scales);
+        return quantize_rows(weights.f32(), first, count, kernels, scales);
       case DType::kBF16:
-        return q->quantize_rows(weights.bf16(), first, count, kernels, scales);
+        return quantize_rows(weights.bf16(), first, count, kernels, scales);
       case DType::kF16:
-        return q->quantize_rows(static_cast<const F16*>(weights.data()), first, count, kernels,
-                                scales);
+        return quantize_rows(static_cast<const F16*>(weights.data()), first, count, kernels,
+                             scales);
       case DType::kI32:
         check(false, "quantize: integers");
     }
@@ -72,42 +110,41 @@ std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::quantize(const Tensor& w
     if (std::isfinite(scales[block])) continue;
     throw Error(ErrorKind::kBase,
                 "tensor \"" + name + "\" holds a number that is not finite, in row " +
-                    std::to_string(block / q->blocks_),
+                    std::to_string(block / blocks_),
                 "the checkpoint is damaged: fetch it again");
   }
   if (!is_nf4) {
-    q->scales_ = absmax;
-    q->scales_bytes_ = static_cast<size_t>(num_blocks) * sizeof(float);
-    return q;
+    scales_ = absmax;
+    scales_bytes_ = static_cast<size_t>(num_blocks) * sizeof(float);
+    return;
   }
-  q->groups_.resize(static_cast<size_t>((num_blocks + kScaleBlock - 1) / kScaleBlock));
-  q->scales_ = allocate_aligned(static_cast<size_t>(num_blocks));
-  q->scales_bytes_ = static_cast<size_t>(num_blocks) + q->groups_.size() * sizeof(ScaleGroup);
-  for (size_t group = 0; group < q->groups_.size(); ++group) {
-    q->quantize_scales(scales, static_cast<int64_t>(group));
+  groups_.resize(static_cast<size_t>((num_blocks + kScaleBlock - 1) / kScaleBlock));
+  scales_ = allocate_aligned(static_cast<size_t>(num_blocks));
+  scales_bytes_ = static_cast<size_t>(num_blocks) + groups_.size() * sizeof(ScaleGroup);
+  for (size_t group = 0; group < groups_.size(); ++group) {
+    quantize_scales(scales, static_cast<int64_t>(group));
   }
-  return q;
 }
 
 template <class T>
-void QuantizedMatrix::quantize_rows(const T* weights, int64_t first, int64_t count,
-                                    const Kernels& kernels, float* scales) {
-  std::vector<float> row(static_cast<size_t>(cols_));
+void CodedMatrix::quantize_rows(const T* weights, int64_t first, int64_t count,
+                                const Kernels& kernels, float* scales) {
+  std::vector<float> row(static_cast<size_t>(cols()));
   for (int64_t r = first; r < first + count; ++r) {
-    widen_row(kernels, weights + r * cols_, cols_, row.data());
+    widen_row(kernels, weights + r * cols(), cols(), row.data());
     if (format_ == QuantFormat::kInt8) {
-      kernels.quantize_int8(row.data(), cols_, const_cast<int8_t*>(int8_row(r)),
+      kernels.quantize_int8(row.data(), cols(), const_cast<int8_t*>(int8_row(r)),
                             scales + r * blocks_);
     } else {
-      kernels.quantize_nf4(row.data(), cols_, const_cast<uint16_t*>(nf4_row(r)),
+      kernels.quantize_nf4(row.data(), cols(), const_cast<uint16_t*>(nf4_row(r)),
                            scales + r * blocks_);
     }
   }
 }
 
-void QuantizedMatrix::quantize_scales(const float* absmax, int64_t group) {
+void CodedMatrix::quantize_scales(const float* absmax, int64_t group) {
   const int64_t first = group * kScaleBlock;
-  const int64_t count = std::min(kScaleBlock, rows_ * blocks_ - first);
+  const int64_t count = std::min(kScaleBlock, rows() * blocks_ - first);
   const float* a = absmax + first;
   auto* codes = reinterpret_cast<int8_t*>(scales_.get()) + first;
   double total = 0;
@@ -123,8 +160,8 @@ void QuantizedMatrix::quantize_scales(const float* absmax, int64_t group) {
   }
 }
 
-const float* QuantizedMatrix::scales(const Kernels& kernels, int64_t first, int64_t count,
-                                     float* spare) const {
+const float* CodedMatrix::scales(const Kernels& kernels, int64_t first, int64_t count,
+                                 float* spare) const {
   if (format_ == QuantFormat::kInt8) {
     return reinterpret_cast<const float*>(scales_.get()) + first;
   }
@@ -140,29 +177,25 @@ const float* QuantizedMatrix::scales(const Kernels& kernels, int64_t first, int6
 }
 
 template <class T>
-void QuantizedMatrix::dequantize(const Kernels& kernels, int64_t first, int64_t count,
-                                 T* out) const {
-  check(first >= 0 && count >= 0 && first + count <= rows_, "dequantize: rows beyond the matrix");
+void CodedMatrix::decode(const Kernels& kernels, int64_t first, int64_t count, T* out) const {
+  check(first >= 0 && count >= 0 && first + count <= rows(), "dequantize: rows beyond the matrix");
   std::vector<float> spare(static_cast<size_t>(blocks_));
   for (int64_t r = first; r < first + count; ++r) {
     const float* row_scales = scales(kernels, r * blocks_, blocks_, spare.data());
-    T* line = out + (r - first) * cols_;
+    T* line = out + (r - first) * cols();
     if (format_ == QuantFormat::kInt8) {
-      kernels.rows<T>().dequantize_int8(int8_row(r), row_scales, cols_, line);
+      kernels.rows<T>().dequantize_int8(int8_row(r), row_scales, cols(), line);
     } else {
-      kernels.rows<T>().dequantize_nf4(nf4_row(r), row_scales, cols_, line);
+      kernels.rows<T>().dequantize_nf4(nf4_row(r), row_scales, cols(), line);
     }
   }
 }
 
-template void QuantizedMatrix::dequantize(const Kernels&, int64_t, int64_t, float*) const;
-template void QuantizedMatrix::dequantize(const Kernels&, int64_t, int64_t, BF16*) const;
-
-void QuantizedMatrix::multiply(const Kernels& kernels, int64_t first, int64_t count, const float* x,
-                               int64_t ldx, int64_t tokens, float* y, int64_t ldy) const {
+void CodedMatrix::multiply(const Kernels& kernels, int64_t first, int64_t count, const FewLines& x,
+                           float* y, int64_t ldy) const {
   if (format_ == QuantFormat::kInt8) {
     kernels.gemv_int8(int8_row(first), scales(kernels, first * blocks_, count * blocks_, nullptr),
-                      count, blocks_, x, ldx, tokens, y, ldy);
+                      count, blocks_, x, y, ldy);
     return;
   }
   // A few rows at a time, so that their scales stay in the first cache.
@@ -171,8 +204,68 @@ void QuantizedMatrix::multiply(const Kernels& kernels, int64_t first, int64_t co
   for (int64_t r = 0; r < count; r += kRows) {
     const int64_t some = std::min(kRows, count - r);
     const float* some_scales = scales(kernels, (first + r) * blocks_, some * blocks_, spare.data());
-    kernels.gemv_nf4(nf4_row(first + r), some_scales, some, blocks_, x, ldx, tokens, y + r, ldy);
+    kernels.gemv_nf4(nf4_row(first + r), some_scales, some, blocks_, x, y + r, ldy);
   }
+}
+
+// Rows of a GGUF file.
+class BlockMatrix : public QuantizedMatrix {
+ public:
+  BlockMatrix(GgmlType type, int64_t rows, int64_t cols, const std::byte* data,
+              std::shared_ptr<const void> owner)
+      : QuantizedMatrix(rows, cols),
+        type_(type),
+        row_bytes_(ggml_row_bytes(type, cols)),
+        data_(data),
+        owner_(std::move(owner)) {}
+
+  size_t size_bytes() const override { return static_cast<size_t>(rows() * row_bytes_); }
+  void dequantize(const Kernels& kernels, int64_t first, int64_t count, float* out) const override {
+    decode(kernels.blocks(type_).dequantize, first, count, out);
+  }
+  void dequantize(const Kernels& kernels, int64_t first, int64_t count, BF16* out) const override {
+    decode(kernels.blocks(type_).dequantize_bf16, first, count, out);
+  }
+  void multiply(const Kernels& kernels, int64_t first, int64_t count, const FewLines& x, float* y,
+                int64_t ldy) const override {
+    kernels.blocks(type_).gemv(data_ + first * row_bytes_, count, cols(), x, y, ldy);
+  }
+
+ private:
+  template <class T>
+  void decode(void (*decode_row)(const std::byte*, int64_t, T*), int64_t first, int64_t count,
+              T* out) const {
+    check(first >= 0 && count >= 0 && first + count <= rows(),
+          "dequantize: rows beyond the matrix");
+    for (int64_t r = 0; r < count; ++r) {
+      decode_row(data_ + (first + r) * row_bytes_, cols(), out + r * cols());
+    }
+  }
+
+  GgmlType type_;
+  int64_t row_bytes_;
+  const std::byte* data_;
+  std::shared_ptr<const void> owner_;
+};
+
+}  // namespace
+
+std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::quantize(const Tensor& weights,
+                                                                 QuantFormat format,
+                                                                 const std::string& name,
+                                                                 const Kernels& kernels,
+                                                                 ThreadPool& pool) {
+  check(weights.shape().size() == 2 && weights.data() != nullptr, "quantize: not a matrix");
+  return std::make_shared<CodedMatrix>(weights, format, name, kernels, pool);
+}
+
+std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::from_blocks(
+    GgmlType type, int64_t rows, int64_t cols, const std::byte* data,
+    std::shared_ptr<const void> owner) {
+  check(type != GgmlType::kI32, "from_blocks: integers are no weights");
+  check(rows > 0 && cols > 0 && cols % ggml_traits(type).block_elements == 0,
+        "from_blocks: rows are no whole number of blocks");
+  return std::make_shared<BlockMatrix>(type, rows, cols, data, std::move(owner));
 }
 
 }  // namespace dlm

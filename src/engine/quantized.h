@@ -1,8 +1,9 @@
-// A frozen weight matrix held in 8 or 4 bits. It is never updated and never multiplied as a whole:
-// few tokens are multiplied by its rows as they lie, and for many tokens its rows are decoded into
-// the computing type first.
+// A frozen weight matrix held in codes of 8 bits or fewer, or as a GGUF file holds it. It is never
+// updated and never multiplied as a whole: few tokens are multiplied by its rows as they lie, and
+// for many tokens its rows are decoded into the computing type first.
 //
-// Both formats cut a row into blocks of 64 weights; the last block of a row is filled with zeros.
+// Two formats are our own. Both cut a row into blocks of 64 weights; the last block of a row is
+// filled with zeros.
 // - int8: code = round(127 w / absmax), absmax the block's largest magnitude; one f32 scale a
 // block,
 //   8.5 bits a weight.
@@ -13,13 +14,14 @@
 //   around the mean need no table and move a scale by less than 0.4% of the spread of its group.)
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "engine/cpu/kernels.h"
 #include "engine/tensor.h"
+#include "formats/ggml_type.h"
 #include "support/threads.h"
 
 namespace dlm {
@@ -34,52 +36,39 @@ class QuantizedMatrix {
                                                          const std::string& name,
                                                          const Kernels& kernels, ThreadPool& pool);
 
-  QuantFormat format() const { return format_; }
+  // A view of rows as a GGUF file holds them, in any type but integers: `data` has rows times
+  // ggml_row_bytes(type, cols) bytes, which live as long as `owner`; cols is a whole number of
+  // blocks. Rows are those of the file, in its order. Nothing is read here.
+  static std::shared_ptr<const QuantizedMatrix> from_blocks(GgmlType type, int64_t rows,
+                                                            int64_t cols, const std::byte* data,
+                                                            std::shared_ptr<const void> owner);
+
+  virtual ~QuantizedMatrix() = default;
+  QuantizedMatrix(const QuantizedMatrix&) = delete;
+  QuantizedMatrix& operator=(const QuantizedMatrix&) = delete;
+
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
-  // cols() rounded up to whole blocks: the length of the x lines of multiply().
-  int64_t padded_cols() const { return blocks_ * kQuantBlock; }
-  size_t size_bytes() const { return codes_bytes_ + scales_bytes_; }
+  // Bytes of codes and scales: what a product reads.
+  virtual size_t size_bytes() const = 0;
 
-  // Rows [first, first + count) in T, dense [count, cols].
-  template <class T>
-  void dequantize(const Kernels& kernels, int64_t first, int64_t count, T* out) const;
+  // Rows [first, first + count) in f32 or bf16, dense [count, cols]. bf16 is f32 rounded once.
+  virtual void dequantize(const Kernels& kernels, int64_t first, int64_t count,
+                          float* out) const = 0;
+  virtual void dequantize(const Kernels& kernels, int64_t first, int64_t count,
+                          BF16* out) const = 0;
 
-  // y[m, j] = row(first + j) . x[m], for one to four tokens m: x f32 [tokens, ldx] with zeros from
-  // cols() to padded_cols(), y f32 [tokens, ldy]. A result does not depend on what else the call
-  // computes.
-  void multiply(const Kernels& kernels, int64_t first, int64_t count, const float* x, int64_t ldx,
-                int64_t tokens, float* y, int64_t ldy) const;
+  // y[m, j] = row(first + j) . x[m], for one to four tokens m, y f32 [tokens, ldy]. A result does
+  // not depend on what else the call computes.
+  virtual void multiply(const Kernels& kernels, int64_t first, int64_t count, const FewLines& x,
+                        float* y, int64_t ldy) const = 0;
+
+ protected:
+  QuantizedMatrix(int64_t rows, int64_t cols) : rows_(rows), cols_(cols) {}
 
  private:
-  QuantizedMatrix() = default;
-  template <class T>
-  void quantize_rows(const T* weights, int64_t first, int64_t count, const Kernels& kernels,
-                     float* scales);
-  // Block scales of `count` blocks from `first` on; int8 scales lie ready, others go to `spare`.
-  const float* scales(const Kernels& kernels, int64_t first, int64_t count, float* spare) const;
-  void quantize_scales(const float* absmax, int64_t group);
-  const int8_t* int8_row(int64_t row) const {
-    return reinterpret_cast<const int8_t*>(codes_.get()) + row * padded_cols();
-  }
-  const uint16_t* nf4_row(int64_t row) const {
-    return reinterpret_cast<const uint16_t*>(codes_.get()) + row * padded_cols() / 4;
-  }
-
-  QuantFormat format_ = QuantFormat::kInt8;
-  int64_t rows_ = 0;
-  int64_t cols_ = 0;
-  int64_t blocks_ = 0;                // of a row
-  std::shared_ptr<std::byte> codes_;  // [rows, padded_cols], 8 or 4 bits each
-  size_t codes_bytes_ = 0;
-  std::shared_ptr<std::byte> scales_;  // int8: f32 [rows, blocks]; NF4: int8 [rows, blocks]
-  size_t scales_bytes_ = 0;
-  // NF4: of each 256 blocks.
-  struct ScaleGroup {
-    float mean = 0;
-    float step = 0;
-  };
-  std::vector<ScaleGroup> groups_;
+  int64_t rows_;
+  int64_t cols_;
 };
 
 }  // namespace dlm

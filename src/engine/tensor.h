@@ -20,6 +20,10 @@ const char* dtype_name(DType dtype);
 struct BF16 {
   uint16_t bits;
 };
+// A number of IEEE half precision.
+struct F16 {
+  uint16_t bits;
+};
 
 float to_f32(BF16 value);
 BF16 to_bf16(float value);  // round to nearest, ties to even; NaN stays NaN

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "formats/gguf.h"
+#include "model/gguf_vocabulary.h"
 #include "support/error.h"
 #include "support/interrupt.h"
 
@@ -13,7 +15,7 @@ void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const 
   throw Error(ErrorKind::kBase,
               "the tokenizer has " + std::to_string(num_tokens) + " tokens, the model " +
                   std::to_string(model.vocab_size),
-              "tokenizer.json and the weights do not belong together", {folder.string(), 0, 0});
+              "tokenizer and weights do not belong together", {folder.string(), 0, 0});
 }
 
 bool was_trained_on_4_bits(const fs::path& adapter) {
@@ -62,6 +64,20 @@ std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter
       Decoder::load(base.folder, device.preferred_dtype(), session->base_format_, device);
   check_vocabulary(*session->format_, session->decoder_->config(), base.folder);
   if (!adapter.empty()) session->adapter_ = LoraAdapter::load(adapter, *session->decoder_);
+  return session;
+}
+
+std::unique_ptr<Session> Session::open_gguf(const fs::path& model, const fs::path& adapter,
+                                            Device& device) {
+  std::unique_ptr<Session> session(new Session(device));
+  const GgufFile file = GgufFile::open(model);
+  session->decoder_ = Decoder::load_gguf(file, DType::kF32, device);
+  session->format_ =
+      std::make_unique<ChatFormat>(ChatFormat::from_vocabulary(gguf_vocabulary(file), model));
+  check_vocabulary(*session->format_, session->config(), model);
+  if (!adapter.empty()) {
+    session->adapter_ = LoraAdapter::load_gguf(GgufFile::open(adapter), *session->decoder_);
+  }
   return session;
 }
 

@@ -49,12 +49,20 @@ class Session {
   static std::unique_ptr<Session> open(const Base& base, const fs::path& adapter, Device& device,
                                        BaseWeights weights = BaseWeights::kAsTrained);
 
+  // An exported file, which brings tokenizer and template along; `adapter`, a GGUF LoRA file, may
+  // be empty. Computes in f32. Throws Error(kIo or kFormat) naming the file, and what is wrong in
+  // it.
+  static std::unique_ptr<Session> open_gguf(const fs::path& model, const fs::path& adapter,
+                                            Device& device);
+
   // Answers one question; `on_text` gets the answer in pieces of whole characters as they come.
   // Throws Error(kInference) when the question leaves no room for an answer.
   Answer answer(std::string_view question, const AnswerOptions& options,
                 const std::function<void(std::string_view)>& on_text = {});
 
   const ModelConfig& config() const { return decoder_->config(); }
+  Decoder& decoder() { return *decoder_; }
+  LoraAdapter* adapter() { return adapter_.get(); }  // null: none
   const ChatFormat& format() const { return *format_; }
   DType dtype() const { return decoder_->dtype(); }
   const BaseFormat& base_format() const { return base_format_; }

@@ -11,6 +11,7 @@
 #include "engine/exec.h"
 #include "engine/graph.h"
 #include "engine/ops.h"
+#include "formats/gguf.h"
 #include "model/config.h"
 #include "model/lora.h"
 #include "model/rope.h"
@@ -43,6 +44,9 @@ class Decoder {
   // memory. A decoder with a quantized head generates, but gives no loss.
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device& device);
+  // From a GGUF file, whose keys and tensors alone say what the model is. Matrices are multiplied
+  // in the file's own types. Throws Error(kFormat) naming file and key or tensor.
+  static std::unique_ptr<Decoder> load_gguf(const GgufFile& file, DType dtype, Device& device);
   // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided
   // by sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
   static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
@@ -72,6 +76,9 @@ class Decoder {
   // from files.
   size_t owned_bytes();
 
+  // Where every weight is, in file order.
+  std::vector<WeightSlot> slots() { return weight_slots(config_, weights_); }
+
   // Writes config.json and model.safetensors (bf16) into `folder`; family llama only.
   void save(const fs::path& folder);
 
@@ -79,7 +86,6 @@ class Decoder {
   Decoder() = default;
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device* device);
-  std::vector<WeightSlot> slots() { return weight_slots(config_, weights_); }
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;

@@ -77,7 +77,7 @@ void Generator::project_last() {
   const Parameter& head = head_;
   const int64_t vocab = head.value.dim(0);
   const int64_t hidden = head.value.dim(1);
-  const FewTokens<T> line(exec_.rows<T>(),
+  const FewTokens<T> line(exec_.kernels(),
                           exec_.data<T>(graph_->final) + (exec_.tokens() - 1) * hidden, 1, hidden);
   device_.pool().run((vocab + kRows - 1) / kRows, [&](int64_t task, int) {
     const int64_t first = task * kRows;

@@ -17,6 +17,7 @@
 namespace dlm {
 
 class Decoder;
+class GgufFile;
 
 // Modules that are trained whole, in PEFT's names.
 inline constexpr const char* kEmbedTokens = "embed_tokens";
@@ -51,6 +52,9 @@ class LoraAdapter {
   // Reads adapter_config.json and adapter_model.safetensors (f32, bf16 or f16). Throws
   // Error(kFormat or kInference) naming file and tensor for anything that does not fit the decoder.
   static std::unique_ptr<LoraAdapter> load(const fs::path& folder, Decoder& decoder);
+
+  // The same from a GGUF LoRA file for the base's file. Throws Error(kFormat).
+  static std::unique_ptr<LoraAdapter> load_gguf(const GgufFile& file, Decoder& decoder);
 
   const LoraOptions& options() const { return options_; }
   // The layer's pair, or null when it is not targeted.

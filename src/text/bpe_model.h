@@ -16,29 +16,27 @@
 #include "text/merge_table.h"
 #include "text/pair_map.h"
 #include "text/token_index.h"
+#include "text/token_model.h"
 #include "text/word_cache.h"
 
 namespace dlm {
 
-class BpeModel {
+class BpeModel : public TokenModel {
  public:
   // `lists`: null when they are in `model`. `words_are_bytes`: words come as raw bytes and are read
   // through the byte alphabet. Throws Error(kFormat).
   static BpeModel from_json(const Json& model, const BpeLists* lists, bool words_are_bytes);
 
-  // Appends the ids of one word of valid UTF-8, which is not empty. A character that is in no token
-  // becomes the unknown token, or its bytes' tokens, or nothing, as the file says.
-  void tokenize(std::string_view word, std::vector<int32_t>& out) const;
-  // The same, but no id in `blocked` (indexed by id) comes out; only the unknown token still may.
+  // A character that is in no token becomes the unknown token, or its bytes' tokens, or nothing, as
+  // the file says.
+  void tokenize(std::string_view word, std::vector<int32_t>& out) const override;
   void tokenize_without(const std::vector<bool>& blocked, std::string_view word,
-                        std::vector<int32_t>& out) const;
+                        std::vector<int32_t>& out) const override;
 
-  std::optional<int32_t> token_id(std::string_view token) const;
-  // Null when no token has this id.
-  const std::string* token(int32_t id) const;
-  // One more than the largest id.
-  size_t id_limit() const { return tokens_.size(); }
-  size_t num_tokens() const { return index_.size(); }
+  std::optional<int32_t> token_id(std::string_view token) const override;
+  const std::string* token(int32_t id) const override;
+  size_t id_limit() const override { return tokens_.size(); }
+  size_t num_tokens() const override { return index_.size(); }
 
  private:
   using Blocked = const std::vector<bool>*;

@@ -67,16 +67,16 @@ Tokenizer::Tables::Tables(const Json& json, const BpeLists* lists) {
   normalizer = Normalizer::from_json(part("normalizer"));
   pre_tokenizer = PreTokenizer::from_json(part("pre_tokenizer"));
   decoder = Decoder::from_json(part("decoder"));
-  model =
-      BpeModel::from_json(required_field(json, "model", ""), lists, pre_tokenizer.gives_bytes());
+  model = std::make_unique<BpeModel>(
+      BpeModel::from_json(required_field(json, "model", ""), lists, pre_tokenizer.gives_bytes()));
   add_tokens(read_added_tokens(part("added_tokens")));
   post_processor = PostProcessor::from_json(part("post_processor"), id_limit);
 }
 
 void Tokenizer::Tables::add_tokens(const std::vector<AddedToken>& tokens) {
-  id_limit = model.id_limit();
+  id_limit = model->id_limit();
   // Gaps are allowed, gigabytes of them are not.
-  const size_t largest_allowed = (model.num_tokens() + tokens.size()) * 2 + 65536;
+  const size_t largest_allowed = (model->num_tokens() + tokens.size()) * 2 + 65536;
   for (const AddedToken& token : tokens) {
     const auto id = static_cast<size_t>(token.id);
     const std::string quoted = "added token \"" + token.content + "\"";
@@ -84,11 +84,11 @@ void Tokenizer::Tables::add_tokens(const std::vector<AddedToken>& tokens) {
       bad_tokenizer(quoted + " has the id " + std::to_string(id) + ", above " +
                     std::to_string(largest_allowed));
     }
-    const std::string* in_vocab = model.token(token.id);
+    const std::string* in_vocab = model->token(token.id);
     if (in_vocab != nullptr && *in_vocab != token.content) {
       bad_tokenizer(quoted + " has the id " + std::to_string(id) + " of \"" + *in_vocab + "\"");
     }
-    const std::optional<int32_t> vocab_id = model.token_id(token.content);
+    const std::optional<int32_t> vocab_id = model->token_id(token.content);
     if (vocab_id && *vocab_id != token.id) {
       bad_tokenizer(quoted + " has the id " + std::to_string(id) + " but model.vocab says " +
                     std::to_string(*vocab_id));
@@ -120,14 +120,14 @@ void Tokenizer::Tables::encode(std::string_view text, bool is_ordinary,
   const Finders& finders = is_ordinary ? ordinary : all;
   const PreTokenizer::Sink sink = [&](std::string_view word) {
     const size_t before = out.size();
-    model.tokenize(word, out);
+    model->tokenize(word, out);
     if (!is_ordinary) return;
     // Only a merge of plain characters can spell a special token here; then it is spelled
     // otherwise.
     for (size_t i = before; i < out.size(); ++i) {
       if (!special[static_cast<size_t>(out[i])]) continue;
       out.resize(before);
-      return model.tokenize_without(special, word, out);
+      return model->tokenize_without(special, word, out);
     }
   };
   finders.raw.split(text, [&](const AddedTokenFinder::Part& raw) {
@@ -181,14 +181,14 @@ size_t Tokenizer::vocab_size() const {
 std::optional<int32_t> Tokenizer::token_id(std::string_view token) const {
   const auto added = tables_->added_ids.find(std::string(token));
   if (added != tables_->added_ids.end()) return added->second;
-  return tables_->model.token_id(token);
+  return tables_->model->token_id(token);
 }
 
 const std::string& Tokenizer::token_text(int32_t id) const {
   static const std::string none;
   const auto added = tables_->added_texts.find(id);
   if (added != tables_->added_texts.end()) return added->second;
-  const std::string* token = tables_->model.token(id);
+  const std::string* token = tables_->model->token(id);
   return token == nullptr ? none : *token;
 }
 

@@ -13,6 +13,7 @@
 
 #include "support/file.h"
 #include "support/json.h"
+#include "text/vocabulary.h"
 
 namespace dlm {
 
@@ -22,6 +23,9 @@ class Tokenizer {
   // Throw Error(kFormat) with `path` as the place; load() also Error(kIo).
   static Tokenizer from_json(const Json& json, std::string_view path);
   static Tokenizer load(const fs::path& tokenizer_json);
+  // The ids that programs of such files give, control tokens in the text recognised. Throws
+  // Error(kFormat) with `path` as the place.
+  static Tokenizer from_vocabulary(const Vocabulary& vocabulary, std::string_view path);
 
   // Added tokens in the text are recognised. `add_special`: with the tokens that the file's
   // post-processor puts around a text. Throws Error(kEncoding) when `text` is not UTF-8.

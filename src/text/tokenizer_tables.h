@@ -2,16 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "text/added_tokens.h"
-#include "text/bpe_model.h"
+#include "text/bpe_lists.h"
 #include "text/decoder.h"
 #include "text/normalizer.h"
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
+#include "text/token_model.h"
 #include "text/tokenizer.h"
 
 namespace dlm {
@@ -19,6 +21,7 @@ namespace dlm {
 struct Tokenizer::Tables {
   // Throws Error(kFormat). `lists`: those of the model, where they are not in `json`.
   explicit Tables(const Json& json, const BpeLists* lists = nullptr);
+  explicit Tables(const Vocabulary& vocabulary);
 
   void add_tokens(const std::vector<AddedToken>& tokens);
   void encode(std::string_view text, bool is_ordinary, std::vector<int32_t>& out) const;
@@ -30,7 +33,7 @@ struct Tokenizer::Tables {
 
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  BpeModel model;
+  std::unique_ptr<const TokenModel> model;
   PostProcessor post_processor;
   Decoder decoder;
   Finders all;

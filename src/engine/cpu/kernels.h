@@ -4,13 +4,35 @@
 // arithmetic is f32.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/isa.h"
 #include "engine/tensor.h"
+#include "formats/ggml_type.h"
 
 namespace dlm {
+
+// Up to four lines that rows of a weight are multiplied by, in the forms that the products take:
+// as f32, and as 16-bit codes, code * scale, one scale for each 64 numbers. Scales are powers of
+// two and the largest code of a block has 15 bits: the error of a number is at most 2^-15 of the
+// largest magnitude among its 64, and bf16 numbers down to 1/128 of that are exact. Columns from
+// the line's length to `ld` are zeros.
+struct FewLines {
+  int64_t tokens = 0;
+  int64_t ld = 0;                  // columns, a multiple of kLineBlock
+  const float* x = nullptr;        // [tokens, ld]
+  const int16_t* codes = nullptr;  // [tokens, ld]
+  // The scale of each 16, 32 or 64 columns.
+  const float* scales_16 = nullptr;  // [tokens, ld / 16]
+  const float* scales_32 = nullptr;  // [tokens, ld / 32]
+  const float* scales_64 = nullptr;  // [tokens, ld / 64]
+  // Scale times the sum of the codes, of each 32 columns.
+  const float* sums = nullptr;  // [tokens, ld / 32]
+};
+// Sixteen blocks of 64.
+inline constexpr int64_t kLineBlock = 1024;
 
 template <class T>
 struct RowKernels {
@@ -89,6 +111,18 @@ struct RowKernels {
 // zeros.
 inline constexpr int64_t kQuantBlock = 64;
 
+// Rows of one element type of GGUF files (formats/ggml_type.h), as they lie there; a row has a
+// whole number of blocks.
+struct BlockKernels {
+  // y[0..n) = the weights of one row, scales times codes in f32; bf16 is that rounded once.
+  void (*dequantize)(const std::byte* row, int64_t n, float* y);
+  void (*dequantize_bf16)(const std::byte* row, int64_t n, BF16* y);
+  // y[m, j] = row j . x[m], y [tokens, ldy]. Floats are multiplied as f32; codes by the codes of x,
+  // exactly within a block, and blocks are added in f32, in one order on every tier.
+  void (*gemv)(const std::byte* rows, int64_t count, int64_t cols, const FewLines& x, float* y,
+               int64_t ldy);
+};
+
 struct Kernels {
   RowKernels<float> f32;
   RowKernels<BF16> bf16;
@@ -126,11 +160,21 @@ struct Kernels {
   void (*quantize_nf4)(const float* x, int64_t n, uint16_t* codes, float* absmax);
   // scales[i] = max(0, mean + step * codes[i]).
   void (*decode_scales)(const int8_t* codes, int64_t n, float mean, float step, float* scales);
-  // As gemv, with rows of `blocks` blocks of codes; x is zero behind the last weight of a row.
+  // As gemv, with rows of `blocks` blocks of codes. gemv_int8 multiplies codes by codes, as
+  // BlockKernels do, and reads up to fifteen scales behind the last one.
   void (*gemv_int8)(const int8_t* codes, const float* scales, int64_t rows, int64_t blocks,
-                    const float* x, int64_t ldx, int64_t tokens, float* y, int64_t ldy);
+                    const FewLines& x, float* y, int64_t ldy);
   void (*gemv_nf4)(const uint16_t* codes, const float* scales, int64_t rows, int64_t blocks,
-                   const float* x, int64_t ldx, int64_t tokens, float* y, int64_t ldy);
+                   const FewLines& x, float* y, int64_t ldy);
+
+  // One line of n numbers, zero from there to a multiple of kLineBlock, into the coded form of
+  // FewLines. Where a number is not finite (or above 2^128 - 2^112), the scale is NaN; blocks of
+  // numbers below 2^-100 are zeros. All tiers give the same bytes.
+  void (*encode_line)(const float* x, int64_t n, int16_t* codes, float* scales_16, float* scales_32,
+                      float* scales_64, float* sums);
+
+  BlockKernels ggml_f32, ggml_f16, ggml_bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k;
+  const BlockKernels& blocks(GgmlType type) const;
 
   template <class T>
   const RowKernels<T>& rows() const;

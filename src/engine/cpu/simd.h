@@ -23,6 +23,10 @@ inline Vec load(const BF16* p) {
   return (Vec)(load_u16(&p->bits) << 16);
 }
 
+inline Vec load(const F16* p) {
+  return load_f16(&p->bits);
+}
+
 // Round to nearest, ties to even; NaN stays NaN.
 inline void store(BF16* p, Vec v) {
   const UVec bits = (UVec)v;
@@ -37,6 +41,9 @@ inline float load1(const float* p) {
 }
 inline float load1(const BF16* p) {
   return to_f32(*p);
+}
+inline float load1(const F16* p) {
+  return f16_to_f32(p->bits);
 }
 inline void store1(float* p, float v) {
   *p = v;

@@ -187,7 +187,7 @@ LowRankTerm LinearOp<T>::low_rank_term(Exec& exec, size_t i, int64_t first, int6
 template <class T>
 void LinearOp<T>::forward_few(Exec& exec) const {
   const int64_t tokens = exec.tokens();
-  const FewTokens<T> x(exec.rows<T>(), exec.data<T>(x_), tokens, in_);
+  const FewTokens<T> x(exec.kernels(), exec.data<T>(x_), tokens, in_);
   std::vector<Tile> tasks;
   for (size_t i = 0; i < specs_.size(); ++i) {
     for (int64_t col = 0; col < out(i); col += kFewRows) {
