@@ -63,15 +63,7 @@ std::string user_branch(const ChatShape& s) {
 
 std::string go_chat_template(const ChatShape& shape, const std::string& bos, bool bos_is_added) {
   ChatShape s = shape;
-  if (bos_is_added && !bos.empty()) {
-    if (s.begin.starts_with(bos)) {
-      s.begin.erase(0, bos.size());
-    } else if (s.begin.empty()) {
-      for (std::string* text : {&s.no_system, &s.system.before}) {
-        if (text->starts_with(bos)) text->erase(0, bos.size());
-      }
-    }
-  }
+  if (bos_is_added && !bos.empty() && s.begin.starts_with(bos)) s.begin.erase(0, bos.size());
   const bool has_turn = s.system_place == ChatShape::System::kTurn;
   const bool needs_last =
       s.assistant != s.last_assistant || s.system_place == ChatShape::System::kLastUser;

@@ -109,7 +109,7 @@ TEST(GoChatTemplate, QuotesBracesOfTheBase) {
 }
 
 TEST(ChatShape, RefusesATemplateThatDependsOnThePlace) {
-  EXPECT_THROW(find_chat_shape(chat_of("{% for m in messages %}{{ loop.index ~ m['content'] }}"
+  EXPECT_THROW(find_chat_shape(chat_of("{% for m in messages %}{{ m['content'] ~ loop.index }}"
                                        "{% endfor %}"),
                                ""),
                Error);
