@@ -23,6 +23,9 @@ namespace dlm {
 struct ProofLimits {
   double max_kl = 0;         // mean over tokens
   double min_agreement = 0;  // share of tokens whose likeliest successor is the same, 0 to 1
+  // Share of texts that both tokenizers read alike. Not all, since some bases normalise characters
+  // before they look at them, which GGUF files cannot express.
+  double min_same_texts = 0.9;
 
   bool operator==(const ProofLimits&) const = default;
 };
@@ -32,7 +35,8 @@ ProofLimits proof_limits(Quant quant);
 
 struct ProofRequest {
   // The trained model: a decoder, its adapter (null: none) and the base's own format. The decoder
-  // may be of any computing type and held in any form.
+  // may be of any computing type and held in any form. In f32 the figures are of the file alone; in
+  // bf16 the rounding of activations is in them too, of about 1e-3.
   Decoder* decoder = nullptr;
   LoraAdapter* adapter = nullptr;
   const ChatFormat* format = nullptr;
@@ -69,10 +73,11 @@ struct ProofResult {
   double max_kl = 0;
   double trained_perplexity = 0;
   double exported_perplexity = 0;
-  // Texts that both tokenizers read to the same tokens, of how many.
+  // Texts of rows, and prompts of questions by each model's own template, that become the same
+  // tokens, of how many.
   int64_t texts = 0;
   int64_t same_texts = 0;
-  std::string first_other_text;  // of those that they do not
+  std::string first_other_text;  // of those that do not
   std::vector<ProofAnswer> answers;
   std::string gguf_sha256;
   std::string gguf_adapter_sha256;  // "" without one
@@ -83,8 +88,9 @@ struct ProofResult {
   bool holds() const { return faults().empty(); }
 };
 
-// Runs both models. Throws Error(kFormat) or Error(kBase) for a file that cannot be run,
-// Error(kExport) when there is nothing to compare (no row with a labelled token).
+// Runs both models; the file in f32. Which rows are taken follows from their content. Throws
+// Error(kFormat) or Error(kBase) for a file that cannot be run, Error(kExport) when there is
+// nothing to compare (no row with a labelled token).
 ProofResult prove_export(const ProofRequest& request, Device& device);
 
 // The content of export_proof.json: neither time nor path, so that the same export gives the same

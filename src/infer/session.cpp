@@ -71,7 +71,7 @@ std::unique_ptr<Session> Session::open_gguf(const fs::path& model, const fs::pat
                                             Device& device) {
   std::unique_ptr<Session> session(new Session(device));
   const GgufFile file = GgufFile::open(model);
-  session->decoder_ = Decoder::load_gguf(file, DType::kF32, device);
+  session->decoder_ = Decoder::load_gguf(file, DType::kF32);
   session->format_ =
       std::make_unique<ChatFormat>(ChatFormat::from_vocabulary(gguf_vocabulary(file), model));
   check_vocabulary(*session->format_, session->config(), model);

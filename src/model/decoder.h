@@ -46,7 +46,8 @@ class Decoder {
                                        const BaseFormat& format, Device& device);
   // From a GGUF file, whose keys and tensors alone say what the model is. Matrices are multiplied
   // in the file's own types. Throws Error(kFormat) naming file and key or tensor.
-  static std::unique_ptr<Decoder> load_gguf(const GgufFile& file, DType dtype, Device& device);
+  // The decoder keeps a mapped file alive; bytes given to GgufFile::parse() must outlive it.
+  static std::unique_ptr<Decoder> load_gguf(const GgufFile& file, DType dtype);
   // Seeded random weights, normal with deviation 0.02 (projections into the residual stream divided
   // by sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
   static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
@@ -113,6 +114,7 @@ enum class GraphUse {
   kTraining,  // forward, loss and backward
   kLoss,      // forward and loss only
   kHidden,    // forward only, up to the final norm; every value is kept
+  kFinal,     // the same; only the final norm's output is kept
 };
 
 // `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder

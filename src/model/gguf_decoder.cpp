@@ -1,14 +1,47 @@
 // A decoder from a GGUF file. Matrices stay in the file's blocks, mapped; only the rows of queries
 // and keys are copied, where their order is another.
 
-#include "formats/ggml_blocks.h"
 #include "model/decoder.h"
 #include "model/gguf_config.h"
 #include "model/gguf_weights.h"
 
 namespace dlm {
 
-std::unique_ptr<Decoder> Decoder::load_gguf(const GgufFile& file, DType dtype, Device& device) {
+namespace {
+
+std::optional<DType> plain_type(GgmlType type) {
+  if (type == GgmlType::kF32) return DType::kF32;
+  if (type == GgmlType::kBF16) return DType::kBF16;
+  return std::nullopt;
+}
+
+void load_matrix(const GgufFile& file, const WeightSlot& slot, const ModelConfig& config,
+                 DType dtype) {
+  const GgufWeight weight = find_gguf_weight(file, slot, config);
+  const std::byte* data = weight.bytes.data();
+  std::shared_ptr<const void> owner = file.file();
+  if (weight.owned != nullptr) {
+    owner = weight.owned;
+  } else if (reinterpret_cast<uintptr_t>(data) % sizeof(float) != 0) {
+    // Only a file that asks for it is laid out so.
+    const auto copy =
+        std::make_shared<const std::vector<std::byte>>(weight.bytes.begin(), weight.bytes.end());
+    data = copy->data();
+    owner = copy;
+  }
+  Parameter& p = *slot.parameter;
+  if (plain_type(weight.type) == dtype) {
+    p.value = Tensor::view(slot.shape, dtype, data, std::move(owner));
+    return;
+  }
+  p.value = Tensor::shape_only(slot.shape, dtype);
+  p.quantized = QuantizedMatrix::from_blocks(weight.type, slot.shape[0], slot.shape[1], data,
+                                             std::move(owner));
+}
+
+}  // namespace
+
+std::unique_ptr<Decoder> Decoder::load_gguf(const GgufFile& file, DType dtype) {
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = gguf_model_config(file);
   decoder->dtype_ = dtype;
@@ -17,19 +50,11 @@ std::unique_ptr<Decoder> Decoder::load_gguf(const GgufFile& file, DType dtype, D
   check_no_extra_weights(file, slots, config);
   for (const WeightSlot& slot : slots) {
     slot.parameter->name = slot.name;
-    if (!slot.is_matrix()) {
+    if (slot.is_matrix()) {
+      load_matrix(file, slot, config, dtype);
+    } else {
       slot.parameter->value = load_gguf_vector(file, slot, config);
-      continue;
     }
-    const GgufWeight weight = find_gguf_weight(file, slot, config);
-    Tensor values = Tensor::zeros(slot.shape, DType::kF32);
-    const int64_t cols = slot.shape[1];
-    const auto row_bytes = static_cast<size_t>(ggml_row_bytes(weight.type, cols));
-    device.pool().run(slot.shape[0], [&](int64_t r, int) {
-      ggml_dequantize_row(weight.type, weight.bytes.data() + static_cast<size_t>(r) * row_bytes,
-                          cols, values.mutable_f32() + r * cols);
-    });
-    slot.parameter->value = dtype == DType::kF32 ? values : values.cast(dtype);
   }
   return decoder;
 }

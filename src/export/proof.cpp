@@ -1,0 +1,190 @@
+#include "export/proof.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <numeric>
+
+#include "export/logit_compare.h"
+#include "formats/ggml_blocks.h"
+#include "formats/gguf.h"
+#include "infer/session.h"
+#include "support/error.h"
+#include "support/hash.h"
+
+namespace dlm {
+
+namespace {
+
+// Rows in an order that follows from their content, each cut to what is left of the budget; those
+// without a labelled token in that are left out.
+std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) {
+  std::vector<const TokenRow*> order;
+  for (const TokenRow& row : request.rows) order.push_back(&row);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const TokenRow* a, const TokenRow* b) { return a->id < b->id; });
+  std::vector<TokenRow> chosen;
+  int64_t left = request.max_tokens;
+  for (const TokenRow* row : order) {
+    const int64_t room = std::min(left, context);
+    TokenRow part = *row;
+    if (static_cast<int64_t>(part.tokens.size()) > room) {
+      part.next = part.tokens[static_cast<size_t>(room)];
+      part.tokens.resize(static_cast<size_t>(room));
+    }
+    if (part.tokens.empty() || part.num_labels() == 0) continue;
+    left -= static_cast<int64_t>(part.tokens.size());
+    chosen.push_back(std::move(part));
+    if (left <= 0) break;
+  }
+  return chosen;
+}
+
+// A file whose weights hold a number that is not finite would answer with nothing but such numbers.
+void check_finite(const GgufFile& file, Device& device) {
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.shape.empty() || tensor.type == GgmlType::kI32) continue;
+    const int64_t cols = tensor.shape.back();
+    const auto row_bytes = static_cast<size_t>(ggml_row_bytes(tensor.type, cols));
+    if (row_bytes == 0) continue;
+    const auto rows = static_cast<int64_t>(tensor.bytes.size() / row_bytes);
+    constexpr int64_t kRows = 256;
+    std::atomic<bool> is_finite = true;
+    device.pool().run((rows + kRows - 1) / kRows, [&](int64_t task, int) {
+      for (int64_t r = task * kRows; r < std::min(rows, (task + 1) * kRows); ++r) {
+        const std::byte* row = tensor.bytes.data() + static_cast<size_t>(r) * row_bytes;
+        if (!ggml_row_is_finite(tensor.type, row, cols)) is_finite = false;
+      }
+    });
+    if (is_finite) continue;
+    throw Error(ErrorKind::kFormat,
+                "the tensor \"" + tensor.name + "\" holds a number that is not finite",
+                "the file is damaged; export it again", {file.path().string(), 0, 0});
+  }
+}
+
+struct Pass {
+  Pass(Decoder& decoder, LoraAdapter* adapter, int64_t positions, Device& device)
+      : graph(build_graph(decoder, adapter, GraphUse::kFinal, positions)),
+        exec(graph->graph, device),
+        model{&exec, graph->final, &head_of(decoder, adapter), decoder.dtype(),
+              decoder.config().final_softcap} {}
+
+  std::unique_ptr<DecoderGraph> graph;
+  Exec exec;
+  ComparedModel model;
+};
+
+void compare_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Session& exported,
+                  Device& device, ProofResult& result) {
+  Batch batch;
+  int64_t longest = 1;
+  for (const TokenRow& row : rows) {
+    batch.add_row(row.tokens, row.labels(), row.id);
+    longest = std::max(longest, static_cast<int64_t>(row.tokens.size()));
+  }
+  std::vector<TokenComparison> all;
+  {
+    Pass reference(*request.decoder, request.adapter, longest, device);
+    Pass other(exported.decoder(), exported.adapter(), longest, device);
+    reference.exec.forward(batch);
+    other.exec.forward(batch);
+    all = compare_logits(reference.model, other.model, batch, device);
+  }
+  result.rows = static_cast<int64_t>(rows.size());
+  result.tokens = static_cast<int64_t>(all.size());
+  const auto count = static_cast<double>(all.size());
+  double kl = 0, reference_nll = 0, other_nll = 0;
+  int64_t same = 0;
+  std::vector<double> sorted;
+  for (const TokenComparison& token : all) {
+    kl += token.kl;
+    reference_nll += token.reference_nll;
+    other_nll += token.other_nll;
+    same += token.same_top ? 1 : 0;
+    sorted.push_back(token.kl);
+  }
+  std::sort(sorted.begin(), sorted.end());
+  result.agreement = static_cast<double>(same) / count;
+  result.mean_kl = kl / count;
+  result.max_kl = sorted.back();
+  result.p99_kl = sorted[(sorted.size() - 1) * 99 / 100];
+  result.trained_perplexity = std::exp(reference_nll / count);
+  result.exported_perplexity = std::exp(other_nll / count);
+}
+
+void count_text(ProofResult& result, bool is_same, std::string_view text) {
+  ++result.texts;
+  result.same_texts += is_same ? 1 : 0;
+  if (!is_same && result.first_other_text.empty()) result.first_other_text = text;
+}
+
+void compare_tokenizers(const std::vector<TokenRow>& rows, const Tokenizer& trained,
+                        const Tokenizer& exported, ProofResult& result) {
+  for (const TokenRow& row : rows) {
+    const std::string text = trained.decode(row.tokens, false);
+    count_text(result, trained.encode(text, false) == exported.encode(text, false), text);
+  }
+}
+
+std::string greedy_answer(Decoder& decoder, LoraAdapter* adapter, const ChatFormat& format,
+                          std::span<const int32_t> prompt, int64_t max_tokens, Device& device) {
+  const auto room = decoder.config().max_positions - static_cast<int64_t>(prompt.size());
+  const int64_t tokens = std::min(max_tokens, room);
+  if (tokens < 1) return {};
+  Generator generator(decoder, adapter, device, static_cast<int64_t>(prompt.size()) + tokens);
+  const Generation said = generate(generator, prompt, tokens, format.stop_tokens(), {});
+  return format.tokenizer().decode(said.tokens, true);
+}
+
+void ask_questions(const ProofRequest& request, Session& exported, Device& device,
+                   ProofResult& result) {
+  const auto count = std::min(request.questions.size(), static_cast<size_t>(request.max_questions));
+  for (size_t i = 0; i < count; ++i) {
+    ProofAnswer answer;
+    answer.question = request.questions[i];
+    const auto prompt = request.format->prompt(answer.question, request.system_prompt);
+    const auto other = exported.format().prompt(answer.question, request.system_prompt);
+    answer.is_same_prompt = prompt == other;
+    count_text(result, answer.is_same_prompt, answer.question);
+    answer.trained = greedy_answer(*request.decoder, request.adapter, *request.format, prompt,
+                                   request.max_answer_tokens, device);
+    answer.exported = greedy_answer(exported.decoder(), exported.adapter(), exported.format(),
+                                    other, request.max_answer_tokens, device);
+    result.answers.push_back(std::move(answer));
+  }
+}
+
+}  // namespace
+
+ProofResult prove_export(const ProofRequest& request, Device& device) {
+  check(request.decoder != nullptr && request.format != nullptr, "a proof needs the trained model");
+  const auto exported = Session::open_gguf(request.gguf, request.gguf_adapter, device);
+  check_finite(GgufFile::open(request.gguf), device);
+  const ModelConfig& trained = request.decoder->config();
+  if (exported->config().vocab_size != trained.vocab_size) {
+    throw Error(ErrorKind::kExport,
+                "the exported model has " + std::to_string(exported->config().vocab_size) +
+                    " tokens, the trained one " + std::to_string(trained.vocab_size),
+                "export it again", {request.gguf.string(), 0, 0});
+  }
+  const std::vector<TokenRow> rows =
+      choose_rows(request, std::min(trained.max_positions, exported->config().max_positions));
+  if (rows.empty()) {
+    throw Error(ErrorKind::kExport, "the document has no row to compare the models on",
+                "add a text or a question with its answer");
+  }
+  ProofResult result;
+  result.quant = request.quant;
+  result.limits = request.limits;
+  compare_rows(rows, request, *exported, device, result);
+  compare_tokenizers(rows, request.format->tokenizer(), exported->format().tokenizer(), result);
+  ask_questions(request, *exported, device, result);
+  result.gguf_sha256 = sha256_file_hex(request.gguf);
+  if (!request.gguf_adapter.empty()) {
+    result.gguf_adapter_sha256 = sha256_file_hex(request.gguf_adapter);
+  }
+  return result;
+}
+
+}  // namespace dlm
