@@ -61,6 +61,7 @@ int run_command_line(int argc, char** argv) {
   actions["reproduce"] = add_reproduce(app, globals);
   actions["templates"] = add_templates(app, globals);
   actions["cache"] = add_cache(app, globals);
+  actions["export"] = add_export(app, globals);
   actions["doctor"] = add_doctor(app, globals);
 
   if (argc <= 1) {

@@ -34,8 +34,8 @@ enum class MixMethod {
 
 struct MixReport {
   int64_t rank = 0;
-  double relative_error = 0;     // of all layers: |cut - exact| / |exact|, Frobenius
-  double largest_error = 0;      // of one layer
+  double relative_error = 0;  // of all layers: |cut - exact| / |exact|, Frobenius
+  double largest_error = 0;   // of one layer
   std::string largest_layer;
 };
 

@@ -35,7 +35,8 @@ Part open_part(const ModelConfig& config, const WeightedAdapter& source) {
     throw Error(ErrorKind::kExport,
                 name + (is_dora ? " is a DoRA" : " has modules that were trained whole") +
                     ", which is no sum of low-rank products",
-                "export it alone and merged: --adapter NAME --merged", {source.folder.string(), 0, 0});
+                "export it alone and merged: --adapter NAME --merged",
+                {source.folder.string(), 0, 0});
   }
   for (const auto& [module, lora] : adapter.layers()) part.rank = std::max(part.rank, lora->rank);
   return part;
@@ -67,8 +68,9 @@ AdapterOnShapes load_adapter(const ModelConfig& config, const fs::path& folder) 
   return loaded;
 }
 
-MixReport write_mixed_adapter(const ModelConfig& config, const std::vector<WeightedAdapter>& sources,
-                              MixMethod method, const std::string& base_name, const fs::path& out) {
+MixReport write_mixed_adapter(const ModelConfig& config,
+                              const std::vector<WeightedAdapter>& sources, MixMethod method,
+                              const std::string& base_name, const fs::path& out) {
   std::vector<Part> parts;
   MixReport report;
   int64_t exact_rank = 0;

@@ -84,7 +84,8 @@ std::pair<double, double> cut_to_rank(std::vector<float>& b, std::vector<float>&
   Columns qb(static_cast<size_t>(out * from));
   for (int64_t o = 0; o < out; ++o) {
     for (int64_t j = 0; j < from; ++j) {
-      qb[static_cast<size_t>(j * out + o)] = static_cast<double>(b[static_cast<size_t>(o * from + j)]);
+      qb[static_cast<size_t>(j * out + o)] =
+          static_cast<double>(b[static_cast<size_t>(o * from + j)]);
     }
   }
   Columns qa(a.begin(), a.end());  // the rows of A are the columns of A^T
@@ -117,7 +118,8 @@ std::pair<double, double> cut_to_rank(std::vector<float>& b, std::vector<float>&
     return squares[static_cast<size_t>(x)] > squares[static_cast<size_t>(y)];
   });
   double cut = 0;
-  for (int64_t j = rank; j < from; ++j) cut += squares[static_cast<size_t>(order[static_cast<size_t>(j)])];
+  for (int64_t j = rank; j < from; ++j)
+    cut += squares[static_cast<size_t>(order[static_cast<size_t>(j)])];
 
   // Both factors get the root of each singular value, so that neither is much larger.
   b.assign(static_cast<size_t>(out * rank), 0.0f);
@@ -132,8 +134,10 @@ std::pair<double, double> cut_to_rank(std::vector<float>& b, std::vector<float>&
     for (int64_t l = 0; l < from; ++l) {
       const double x = core[static_cast<size_t>(j * from + l)] / root;
       const double y = v[static_cast<size_t>(j * from + l)] * root;
-      for (int64_t o = 0; o < out; ++o) left[static_cast<size_t>(o)] += qb[static_cast<size_t>(l * out + o)] * x;
-      for (int64_t i = 0; i < in; ++i) right[static_cast<size_t>(i)] += qa[static_cast<size_t>(l * in + i)] * y;
+      for (int64_t o = 0; o < out; ++o)
+        left[static_cast<size_t>(o)] += qb[static_cast<size_t>(l * out + o)] * x;
+      for (int64_t i = 0; i < in; ++i)
+        right[static_cast<size_t>(i)] += qa[static_cast<size_t>(l * in + i)] * y;
     }
     for (int64_t o = 0; o < out; ++o) {
       b[static_cast<size_t>(o * rank + r)] = static_cast<float>(left[static_cast<size_t>(o)]);

@@ -19,7 +19,8 @@ class ManifestReader {
       : json_(json), path_(path) {
     if (!json.is_object()) fail("it is no object");
     for (const auto& [key, value] : json.members()) {
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) fail("unknown key \"" + key + "\"");
+      if (std::find(keys.begin(), keys.end(), key) == keys.end())
+        fail("unknown key \"" + key + "\"");
     }
   }
 

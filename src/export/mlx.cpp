@@ -62,7 +62,8 @@ void write_adapter(const ModelConfig& config, const fs::path& folder, const fs::
   }
   std::vector<SafetensorsTensor> views;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    views.push_back({tensors[i].first, "F32", tensors[i].second, std::as_bytes(std::span(numbers[i]))});
+    views.push_back(
+        {tensors[i].first, "F32", tensors[i].second, std::as_bytes(std::span(numbers[i]))});
   }
   make_folders(out);
   write_safetensors(out / "adapters.safetensors", views, {{"format", "mlx"}});
@@ -85,7 +86,8 @@ void write_adapter(const ModelConfig& config, const fs::path& folder, const fs::
 
 void write_mlx_export(const MlxExport& e, const fs::path& out) {
   write_adapter(load_model_config(e.base.folder), e.module.adapter, out / e.module.name);
-  std::vector<LaunchWord> words = {{"python3", ""}, {"-m", ""}, {"mlx_lm.server", ""}, {"--model", ""}};
+  std::vector<LaunchWord> words = {
+      {"python3", ""}, {"-m", ""}, {"mlx_lm.server", ""}, {"--model", ""}};
   if (e.base.hf_id.empty()) {
     make_folders(out / "base");
     copy_base(e.base.folder, out / "base");

@@ -1,5 +1,5 @@
-// The export for mlx_lm.server on Apple Silicon: the adapter in MLX's own names and orientation, and
-// a script that starts the server. It is written on any machine.
+// The export for mlx_lm.server on Apple Silicon: the adapter in MLX's own names and orientation,
+// and a script that starts the server. It is written on any machine.
 #pragma once
 
 #include "export/vllm.h"

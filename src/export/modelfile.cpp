@@ -20,8 +20,8 @@ std::string quoted(const std::string& value, const std::string& what) {
     }
   }
   const bool has_lines = value.find('\n') != value.npos;
-  const bool is_plain = !value.empty() && !has_lines && value.front() != '"' &&
-                        trim(value).size() == value.size();
+  const bool is_plain =
+      !value.empty() && !has_lines && value.front() != '"' && trim(value).size() == value.size();
   if (is_plain) return value;
   if (value.find("\"\"\"\n") != value.npos || value.ends_with("\"")) {
     throw Error(ErrorKind::kExport,

@@ -13,8 +13,8 @@ namespace dlm {
 
 struct Modelfile {
   std::vector<std::string> comments;
-  std::string from;                     // file beside it
-  std::string adapter;                  // file beside it, or ""
+  std::string from;     // file beside it
+  std::string adapter;  // file beside it, or ""
   std::optional<std::string> template_source;
   std::vector<std::string> stops;
   double temperature = 0.7;

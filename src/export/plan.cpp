@@ -30,10 +30,12 @@ ExportTarget target_of(const std::string& name) {
 }
 
 Quant quant_of(const ExportFlags& flags, const Frontmatter& f) {
-  const std::string name = flags.quant.value_or(word_of(kQuantNameWords, f.export_config.default_quant));
+  const std::string name =
+      flags.quant.value_or(word_of(kQuantNameWords, f.export_config.default_quant));
   const auto quant = find_quant(name);
   const bool is_offered = quant && *quant <= Quant::kF16;
-  if (!is_offered) misuse("there is no quant \"" + name + "\"", std::string("quants are ") + kQuants);
+  if (!is_offered)
+    misuse("there is no quant \"" + name + "\"", std::string("quants are ") + kQuants);
   return *quant;
 }
 
@@ -105,7 +107,8 @@ std::string folder_of(const ExportPlan& plan) {
   if (plan.adapters.size() == 1 && !plan.adapters.front().empty()) name += "-" + plan.adapters[0];
   if (!plan.mix.empty()) {
     name += plan.mix_method == MixMethod::kSvd ? "-svd" : "-mix";
-    for (const MixPart& part : plan.mix) name += "-" + part.adapter + "-" + Json(part.weight).dump();
+    for (const MixPart& part : plan.mix)
+      name += "-" + part.adapter + "-" + Json(part.weight).dump();
   }
   return name;
 }
@@ -204,9 +207,8 @@ void check_ollama_name(const std::string& name) {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     };
     return !part.empty() && is_plain(part.front()) &&
-           std::all_of(part.begin(), part.end(), [&](char c) {
-             return is_plain(c) || c == '.' || c == '_' || c == '-';
-           });
+           std::all_of(part.begin(), part.end(),
+                       [&](char c) { return is_plain(c) || c == '.' || c == '_' || c == '-'; });
   };
   const size_t slash = name.find('/');
   std::string_view rest(name);

@@ -50,7 +50,8 @@ void restore(const fs::path& root) {
   }
   for (const fs::path& path : hidden) {
     const std::string name = path.filename().string();
-    const fs::path target = root / name.substr(std::min(name.size(), std::string_view(kOld).size()));
+    const fs::path target =
+        root / name.substr(std::min(name.size(), std::string_view(kOld).size()));
     if (name.starts_with(kOld) && !path_exists(target)) {
       move_path(path, target);
     } else {

@@ -64,8 +64,8 @@ int64_t vllm_rank_limit(int64_t rank) {
   for (const int64_t limit : kRankLimits) {
     if (rank <= limit) return limit;
   }
-  throw Error(ErrorKind::kExport, "vLLM serves adapters up to rank 512, and this one has " +
-                                      std::to_string(rank),
+  throw Error(ErrorKind::kExport,
+              "vLLM serves adapters up to rank 512, and this one has " + std::to_string(rank),
               "export with --target hf, or cut a mix with --adapter-mix-method svd");
 }
 
@@ -86,8 +86,8 @@ void write_vllm_export(const VllmExport& e, const fs::path& out) {
     words.push_back({"--revision", ""});
     words.push_back({e.base.revision, ""});
   }
-  for (const char* word : {"--host", "127.0.0.1", "--port", "8000", "--dtype", "auto",
-                           "--served-model-name"}) {
+  for (const char* word :
+       {"--host", "127.0.0.1", "--port", "8000", "--dtype", "auto", "--served-model-name"}) {
     words.push_back({word, ""});
   }
   words.push_back({e.served_name, ""});
@@ -95,16 +95,14 @@ void write_vllm_export(const VllmExport& e, const fs::path& out) {
     words.push_back({"--max-model-len", ""});
     words.push_back({std::to_string(e.max_model_len), ""});
   }
-  for (const std::string& word :
-       {std::string("--enable-lora"), std::string("--max-lora-rank"), std::to_string(limit),
-        std::string("--lora-modules")}) {
+  for (const std::string& word : {std::string("--enable-lora"), std::string("--max-lora-rank"),
+                                  std::to_string(limit), std::string("--lora-modules")}) {
     words.push_back({word, ""});
   }
   for (const ServedModule& m : e.modules) words.push_back({m.name + "=", "adapters/" + m.name});
-  write_script(out / kVllmScript,
-               launch_script("Serves the model with vLLM; ask for the model \"" +
-                                 e.modules.front().name + "\".",
-                             words));
+  write_script(out / kVllmScript, launch_script("Serves the model with vLLM; ask for the model \"" +
+                                                    e.modules.front().name + "\".",
+                                                words));
   write_file_atomic(out / kVllmConfig, config_json(e, limit).dump(2) + "\n");
 }
 
