@@ -32,8 +32,10 @@ std::vector<AdaptedTensor> adapted_tensors(const std::vector<GgufTensorPlan>& pl
   for (const GgufTensorPlan& plan : plans) {
     AdaptedTensor tensor{&plan, {}};
     for (const WeightSlot& slot : plan.sources) {
-      const size_t end = slot.name.rfind('.');
-      if (const Lora* lora = adapter.find(slot.name.substr(0, end))) tensor.loras.push_back(lora);
+      std::string_view module = slot.name;
+      if (!module.ends_with(".weight")) continue;
+      module.remove_suffix(std::string_view(".weight").size());
+      if (const Lora* lora = adapter.find(std::string(module))) tensor.loras.push_back(lora);
     }
     if (tensor.loras.empty()) continue;
     const bool is_even =

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "export/gguf_keys.h"
 #include "export/gguf_source.h"
@@ -37,11 +38,10 @@ class Model {
         source_(request.base, config_, request.adapter, request.adapter_weight, kernels),
         plans_(plan_gguf_tensors(config_, source_.has_own_head())) {
     choose_types();
-    fields = gguf_model_keys(config_, json_, name(), request.license, request.quant);
-    for (GgufField& field :
-         gguf_tokenizer_keys(request.base, config_, json_, request.chat_template)) {
-      fields.push_back(std::move(field));
-    }
+    GgufTokenizer tokenizer = gguf_tokenizer(request.base, config_, json_, request.chat_template);
+    fields = gguf_model_keys(config_, json_, gguf_model_name(request.name, tokenizer),
+                             request.license, request.quant);
+    std::move(tokenizer.keys.begin(), tokenizer.keys.end(), std::back_inserter(fields));
     if (request.imatrix != nullptr) add_imatrix_keys(*request.imatrix);
   }
   Model(const Model&) = delete;
@@ -79,16 +79,6 @@ class Model {
   }
 
  private:
-  // Run times strip blanks behind the control tokens of Phi 3, as its tokenizer does, where the
-  // name says that it is one.
-  std::string name() const {
-    std::string lower = request_.name;
-    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    const bool says_so = lower.find("phi-3") != lower.npos || lower.find("phi3") != lower.npos;
-    if (config_.model_type != "phi3" || says_so) return request_.name;
-    return request_.name.empty() ? "Phi-3" : request_.name + " (Phi-3)";
-  }
-
   void choose_types() {
     MixtureModel model;
     model.architecture = gguf_architecture(config_.model_type);

@@ -122,6 +122,17 @@ class Specials {
   std::map<std::string, int64_t> by_text_;
 };
 
+bool strips_like_phi3(const Tokenizer& tokenizer, const Json& json) {
+  for (const char* token : {"<unk>", "<s>", "<|endoftext|>"}) {
+    if (!tokenizer.token_id(token)) return false;
+  }
+  const Json* added = json.find("added_tokens");
+  if (added == nullptr) return false;
+  const std::vector<AddedToken> tokens = read_added_tokens(*added);
+  return std::any_of(tokens.begin(), tokens.end(),
+                     [](const AddedToken& token) { return token.special && token.rstrip; });
+}
+
 // As the engine reads it: the file beside goes first, then the configuration.
 void add_chat_template(const fs::path& base, const Json& tokenizer_config,
                        const std::string& fallback, std::vector<GgufField>& fields) {
@@ -157,9 +168,8 @@ void add_chat_template(const fs::path& base, const Json& tokenizer_config,
 
 }  // namespace
 
-std::vector<GgufField> gguf_tokenizer_keys(const fs::path& base, const ModelConfig& config,
-                                           const Json& config_json,
-                                           const std::string& chat_template) {
+GgufTokenizer gguf_tokenizer(const fs::path& base, const ModelConfig& config,
+                             const Json& config_json, const std::string& chat_template) {
   const fs::path path = base / "tokenizer.json";
   const std::string text = read_file(path, kMostBytes);
   const SkimmedFile file = skim(text, path.string());
@@ -170,7 +180,9 @@ std::vector<GgufField> gguf_tokenizer_keys(const fs::path& base, const ModelConf
   Specials specials(file.json, tokenizer_config, config_json);
   specials.add_flags(ids_around(tokenizer), tokenizer_config);
 
-  std::vector<GgufField> fields;
+  GgufTokenizer out;
+  out.strips_like_phi3 = strips_like_phi3(tokenizer, file.json);
+  std::vector<GgufField>& fields = out.keys;
   const bool is_pieces = vocabulary.is_sentencepiece;
   fields.push_back({"tokenizer.ggml.model", is_pieces ? "llama" : "gpt2"});
   fields.push_back(
@@ -198,7 +210,28 @@ std::vector<GgufField> gguf_tokenizer_keys(const fs::path& base, const ModelConf
   if (is_pieces) {
     fields.push_back({"tokenizer.ggml.add_space_prefix", vocabulary.adds_space_prefix});
   }
-  return fields;
+  return out;
+}
+
+std::string gguf_model_name(const std::string& name, const GgufTokenizer& tokenizer) {
+  std::string lower = name;
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string result;
+  bool is_named = false;
+  for (size_t at = 0; at < name.size();) {
+    const std::string_view rest = std::string_view(lower).substr(at);
+    const size_t letters = std::string_view("phi").size();
+    const bool is_phi3 = rest.starts_with("phi-3") || rest.starts_with("phi3");
+    is_named = is_named || is_phi3;
+    if (!is_phi3 || tokenizer.strips_like_phi3) {
+      result += name[at++];
+      continue;
+    }
+    result += name.substr(at, letters) + " ";
+    at += letters + (rest[letters] == '-' ? 1 : 0);
+  }
+  if (tokenizer.strips_like_phi3 && !is_named) result += result.empty() ? "Phi-3" : " (Phi-3)";
+  return result;
 }
 
 }  // namespace dlm
