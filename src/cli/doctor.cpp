@@ -16,6 +16,7 @@
 #include "support/text.h"
 #include "support/version.h"
 #include "train/benchmark.h"
+#include "train/file_benchmark.h"
 #include "train/machine.h"
 #include "train/plan.h"
 
@@ -25,6 +26,7 @@ namespace {
 
 struct DoctorOptions {
   std::string base = "dlm-nano";
+  std::string gguf;
   bool bench = false;
   bool json = false;
 };
@@ -80,6 +82,18 @@ const BaseInfo& known_base(const std::string& key) {
               nearest ? "did you mean " + *nearest + "?" : "known: " + join(base_keys(), ", "));
 }
 
+// An exported file as it lies: no training, since blocks do not train.
+int run_file_bench(const DoctorOptions& options, const GlobalOptions& globals) {
+  Device device(globals.num_threads);
+  const FileBenchmark result = run_file_benchmark(options.gguf, device);
+  if (options.json) {
+    write_out(file_benchmark_json(result).dump(2) + "\n");
+  } else {
+    write_out(file_benchmark_text(result));
+  }
+  return 0;
+}
+
 int run_bench(const DoctorOptions& options, const GlobalOptions& globals) {
   const ModelConfig shapes = shapes_of(known_base(options.base));
   Device device(globals.num_threads);
@@ -99,6 +113,10 @@ int run_bench(const DoctorOptions& options, const GlobalOptions& globals) {
 }
 
 int run_doctor(const DoctorOptions& options, const GlobalOptions& globals) {
+  if (!options.gguf.empty() && !options.bench) {
+    throw Error(ErrorKind::kUsage, "--gguf is for --bench", "write --bench --gguf FILE");
+  }
+  if (!options.gguf.empty()) return run_file_bench(options, globals);
   if (options.bench) return run_bench(options, globals);
   const ModelConfig shapes = shapes_of(known_base(options.base));
   Device device(globals.num_threads);
@@ -178,6 +196,8 @@ Action add_doctor(CLI::App& app, const GlobalOptions& globals) {
       ->capture_default_str()
       ->type_name("KEY");
   command->add_flag("--bench", options->bench, "Measure training and decoding with random weights");
+  command->add_option("--gguf", options->gguf, "With --bench: measure prompting of this GGUF file")
+      ->type_name("FILE");
   command->add_flag("--json", options->json, "Print JSON");
   return [options, &globals] { return run_doctor(*options, globals); };
 }

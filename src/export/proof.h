@@ -30,7 +30,7 @@ struct ProofLimits {
   bool operator==(const ProofLimits&) const = default;
 };
 
-// Of each quant; docs/export.md says where they come from.
+// Of each quant; docs/proof.md says where they come from.
 ProofLimits proof_limits(Quant quant);
 
 struct ProofRequest {

@@ -11,7 +11,6 @@
 #include "engine/exec.h"
 #include "engine/graph.h"
 #include "engine/ops.h"
-#include "formats/gguf.h"
 #include "model/config.h"
 #include "model/lora.h"
 #include "model/rope.h"
@@ -19,6 +18,8 @@
 #include "support/file.h"
 
 namespace dlm {
+
+class GgufFile;
 
 // How a frozen base is held in memory: in the computing type, or quantized. Norms and biases are
 // never quantized.

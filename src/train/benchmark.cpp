@@ -220,14 +220,14 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
     for (int round = 0; round < 5; ++round) readings.push_back(bandwidth.run() / 1e9);
     result.read_bandwidth_gbs = spread_of(std::move(readings));
     result.decoding.push_back(
-        measure_decoding(result.dtype, *decoder, *adapter, device, bandwidth, decode));
+        measure_decoding(result.dtype, *decoder, adapter.get(), device, bandwidth, decode));
     result.decode_tokens_per_s = result.decoding[0].tokens_per_s;
     for (const auto& [name, format] :
          {std::pair{"int8", BaseFormat::int8()}, std::pair{"nf4", BaseFormat::nf4()}}) {
       const auto quantized = Decoder::tiled(shapes, dtype);
       quantized->quantize(format, device);
       result.decoding.push_back(
-          measure_decoding(name, *quantized, *adapter, device, bandwidth, decode));
+          measure_decoding(name, *quantized, adapter.get(), device, bandwidth, decode));
     }
   }
   decoder.reset();

@@ -27,8 +27,9 @@ uint64_t choose_size(uint64_t size_bytes) {
   return uint64_t{1} << (is_roomy ? 30 : 29);
 }
 
-double bytes_per_token(Decoder& decoder, const LoraAdapter& adapter) {
-  size_t bytes = static_cast<size_t>(adapter.num_parameters()) * sizeof(float);
+double bytes_per_token(Decoder& decoder, const LoraAdapter* adapter) {
+  size_t bytes =
+      adapter == nullptr ? 0 : static_cast<size_t>(adapter->num_parameters()) * sizeof(float);
   const auto add = [&](const Parameter& p) {
     bytes += p.quantized != nullptr ? p.quantized->size_bytes() : p.value.size_bytes();
   };
@@ -67,10 +68,10 @@ double ReadBandwidth::run() {
   return static_cast<double>(pieces_ * kPieceWords * 8) / seconds;
 }
 
-DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter& adapter,
+DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter* adapter,
                               Device& device, ReadBandwidth& bandwidth,
                               const DecodeOptions& options) {
-  Generator generator(decoder, &adapter, device, options.prompt_tokens + options.decode_tokens);
+  Generator generator(decoder, adapter, device, options.prompt_tokens + options.decode_tokens);
   std::vector<int32_t> prompt;
   for (int64_t i = 0; i < options.prompt_tokens; ++i) {
     prompt.push_back(static_cast<int32_t>(i % decoder.config().vocab_size));
@@ -78,17 +79,21 @@ DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter
   DecodeResult result;
   result.weights = std::move(weights);
   result.bytes_per_token = bytes_per_token(decoder, adapter);
+  std::vector<double> prompt_rates;
   std::vector<double> rates;
   std::vector<double> shares;
   for (int64_t i = 0; i < options.runs; ++i) {
     const double bytes_per_s = bandwidth.run();
-    std::span<const float> logits = generator.prefill(prompt);
+    std::span<const float> logits;
+    const double prompt_seconds = seconds_of([&] { logits = generator.prefill(prompt); });
+    prompt_rates.push_back(static_cast<double>(options.prompt_tokens) / prompt_seconds);
     const double seconds = seconds_of([&] {
       for (int64_t t = 0; t < options.decode_tokens; ++t) logits = generator.step(argmax(logits));
     });
     rates.push_back(static_cast<double>(options.decode_tokens) / seconds);
     shares.push_back(rates.back() * result.bytes_per_token / bytes_per_s);
   }
+  result.prompt_tokens_per_s = spread_of(std::move(prompt_rates));
   result.tokens_per_s = spread_of(std::move(rates));
   result.share_of_bandwidth = spread_of(std::move(shares));
   return result;

@@ -37,12 +37,13 @@ struct DecodeOptions {
 struct DecodeResult {
   std::string weights;         // "bf16" or "f32", "int8", "nf4"
   double bytes_per_token = 0;  // weights of the layers and the head, and the adapter's
+  Spread prompt_tokens_per_s;  // the prompt, read at once
   Spread tokens_per_s;         // greedy, with the adapter
   Spread share_of_bandwidth;   // bytes_per_token / time / bandwidth, each with its own reading
 };
 
-// `weights` is a name for the result. Runs and readings take turns.
-DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter& adapter,
+// `weights` is a name for the result; `adapter` may be null. Runs and readings take turns.
+DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter* adapter,
                               Device& device, ReadBandwidth& bandwidth,
                               const DecodeOptions& options);
 
