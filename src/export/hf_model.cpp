@@ -119,7 +119,8 @@ void copy_files(const fs::path& from, const fs::path& to, const std::vector<std:
 void copy_base(const fs::path& base, const fs::path& out) {
   std::vector<std::string> names = hf_side_files();
   names.emplace_back(kIndex);
-  for (const SafetensorsFile& file : SafetensorsSet::open(base).files()) {
+  const SafetensorsSet set = SafetensorsSet::open(base);
+  for (const SafetensorsFile& file : set.files()) {
     names.push_back(file.path().filename().string());
   }
   copy_files(base, out, names);
@@ -127,7 +128,8 @@ void copy_base(const fs::path& base, const fs::path& out) {
 
 uint64_t hf_model_bytes(const fs::path& base) {
   uint64_t bytes = 0;
-  for (const SafetensorsFile& file : SafetensorsSet::open(base).files()) {
+  const SafetensorsSet set = SafetensorsSet::open(base);
+  for (const SafetensorsFile& file : set.files()) {
     bytes += fs::file_size(file.path());
   }
   return bytes;
