@@ -101,7 +101,7 @@ class Export {
   }
 
   // Says size and time, and refuses what does not fit.
-  void announce(const fs::path& folder) const {
+  void announce(const fs::path& folder) {
     uint64_t bytes = uint64_t{16} << 20;
     if (plan_.is_gguf()) bytes += gguf_export_bytes(gguf(folder));
     const bool copies_base =
