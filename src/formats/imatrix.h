@@ -2,8 +2,10 @@
 // published file formats: the GGUF form and the older .dat form.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,8 @@ struct Imatrix {
 
 // Either form is recognised by its first bytes. Throws Error(kIo or kFormat).
 Imatrix read_imatrix(const fs::path& path);
+// The same over bytes in memory; `path` is for messages.
+Imatrix parse_imatrix(std::span<const std::byte> bytes, const fs::path& path);
 // Atomic; the same entries give the same bytes.
 void write_imatrix_gguf(const fs::path& path, const Imatrix& imatrix);
 void write_imatrix_dat(const fs::path& path, const Imatrix& imatrix);
