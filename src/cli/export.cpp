@@ -61,7 +61,8 @@ class ExportConsole {
 };
 
 void say_proof(const ProofResult& proof) {
-  for (const std::string_view line : split(proof_text(proof), '\n')) {
+  const std::string text = proof_text(proof);
+  for (const std::string_view line : split(text, '\n')) {
     if (!line.empty()) say(line);
   }
 }
