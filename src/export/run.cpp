@@ -112,7 +112,7 @@ class Export {
     const double seconds = weights / (kWeightsPerSecond * device_.pool().num_threads());
     note("export: " + std::string(plan_.target_name()) + ", " + plan_.quant_name_or_hf() +
          (plan_.merged ? ", merged" : "") + ": about " + format_bytes(bytes) + ", " +
-         format_duration(std::max(1.0, seconds)) + " and the proof");
+         format_duration(std::max(1.0, seconds)) + (plan_.is_gguf() ? " and the proof" : ""));
   }
 
   ServedBase served_base() const {
