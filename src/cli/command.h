@@ -36,6 +36,7 @@ Action add_reproduce(CLI::App& app, const GlobalOptions& globals);
 Action add_templates(CLI::App& app, const GlobalOptions& globals);
 Action add_cache(CLI::App& app, const GlobalOptions& globals);
 Action add_pretrain(CLI::App& app, const GlobalOptions& globals);
+Action add_export(CLI::App& app, const GlobalOptions& globals);
 Action add_doctor(CLI::App& app, const GlobalOptions& globals);
 
 // Where stores lie: --home, $DLM_HOME, ~/.dlm.

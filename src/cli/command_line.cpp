@@ -62,6 +62,7 @@ int run_command_line(int argc, char** argv) {
   actions["templates"] = add_templates(app, globals);
   actions["cache"] = add_cache(app, globals);
   actions["pretrain"] = add_pretrain(app, globals);
+  actions["export"] = add_export(app, globals);
   actions["doctor"] = add_doctor(app, globals);
 
   if (argc <= 1) {

@@ -92,11 +92,15 @@ int report(const Error& error, std::string_view command) {
     return 130;
   }
   const char* prefix = prefix_of(error.kind());
-  const std::string head = prefix != nullptr ? prefix : std::string(command);
-  print_line("\033[31m", head + ": ", error.what());
+  report_as(error, prefix != nullptr ? prefix : command);
+  return error.kind() == ErrorKind::kUsage ? 2 : 1;
+}
+
+int report_as(const Error& error, std::string_view prefix) {
+  print_line("\033[31m", std::string(prefix) + ": ", error.what());
   const std::string hint = error.hint().empty() ? usual_hint(error.kind()) : error.hint();
   if (!hint.empty()) print_line("\033[2m", "hint: ", hint);
-  return error.kind() == ErrorKind::kUsage ? 2 : 1;
+  return 1;
 }
 
 }  // namespace dlm

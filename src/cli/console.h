@@ -18,5 +18,7 @@ void write_out(std::string_view text);
 // Prints "PREFIX: place: message" and the hint, and returns the exit code: 2 for wrong use, 130 for
 // an interrupt, else 1. `command` is the prefix where the kind of the error has none of its own.
 int report(const Error& error, std::string_view command);
+// The same with a prefix of its own; the exit code is 1.
+int report_as(const Error& error, std::string_view prefix);
 
 }  // namespace dlm

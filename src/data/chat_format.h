@@ -55,6 +55,8 @@ class ChatFormat {
   // The name of the template that stands in where the base brings none; "" where it does, and where
   // its vocabulary has no token that could end a turn.
   const std::string& default_template() const { return default_template_; }
+  // The template: the base's own or the one that stands in. Throws Error(kBase) without any.
+  const ChatTemplate& chat_template() const;
   // Tokens that end a turn or a text: those that the base names, and the one that its template
   // writes behind an answer.
   const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
@@ -84,7 +86,6 @@ class ChatFormat {
   using Render = std::function<std::string(const std::vector<std::string>& contents)>;
   std::vector<int32_t> encode_rendered(const Render& render,
                                        const std::vector<std::string>& contents) const;
-  const ChatTemplate& chat_template() const;
   // Of text[begin, end), as it is tokenized within the text.
   std::vector<int32_t> encode_within(std::string_view text, size_t begin, size_t end) const;
   std::optional<DefaultTemplate> choose_default(const Json& config) const;

@@ -20,11 +20,12 @@ TEST_F(CommandLine, PrintsHelpOfTheProgramAndOfEachCommand) {
     const ProgramResult result = run({flag});
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_EQ(result.err, "");
-    for (const char* word : {"init", "train", "prompt", "show", "doctor", "--home", "--threads"}) {
+    for (const char* word :
+         {"init", "train", "prompt", "export", "show", "doctor", "--home", "--threads"}) {
       EXPECT_NE(result.out.find(word), std::string::npos) << word;
     }
   }
-  for (const char* command : {"init", "train", "prompt", "show", "doctor"}) {
+  for (const char* command : {"init", "train", "prompt", "export", "show", "doctor"}) {
     const ProgramResult result = run({command, "--help"});
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_NE(result.out.find("Usage: dlm " + std::string(command)), std::string::npos)
@@ -77,10 +78,11 @@ TEST_F(CommandLine, WrongUseIsExitCode2AndSaysWhat) {
 TEST_F(CommandLine, AnUnknownCommandIsNamedAndANearOneSuggested) {
   expect_refused({"trian", "notes.dlm", "--seed", "3"}, 2,
                  "dlm: there is no command \"trian\"\nhint: did you mean \"train\"?\n");
-  expect_refused({"frobnicate"}, 2,
-                 "dlm: there is no command \"frobnicate\"\nhint: the commands are cache, doctor, "
-                 "init, migrate, pretrain, prompt, replay, reproduce, show, templates, train; see "
-                 "dlm --help\n");
+  expect_refused(
+      {"frobnicate"}, 2,
+      "dlm: there is no command \"frobnicate\"\nhint: the commands are cache, doctor, export, "
+      "init, migrate, pretrain, prompt, replay, reproduce, show, templates, train; see "
+      "dlm --help\n");
 }
 
 TEST_F(CommandLine, OptionsMayStandAnywhere) {

@@ -50,7 +50,9 @@ class Program {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    std::vector<std::string> pairs = {"PATH=/usr/bin:/bin", "HOME=/nonexistent"};
+    std::vector<std::string> pairs;
+    if (!options.environment.contains("PATH")) pairs.emplace_back("PATH=/usr/bin:/bin");
+    if (!options.environment.contains("HOME")) pairs.emplace_back("HOME=/nonexistent");
     for (const auto& [name, value] : options.environment) pairs.push_back(name + "=" + value);
     std::vector<char*> envp;
     for (std::string& pair : pairs) envp.push_back(pair.data());

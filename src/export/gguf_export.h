@@ -1,0 +1,46 @@
+// The files of the targets that run GGUF: model, adapter, Modelfile or launch script, and the proof
+// of them.
+#pragma once
+
+#include "export/inputs.h"
+#include "export/run.h"
+
+namespace dlm {
+
+struct GgufExport {
+  const ExportInputs& inputs;
+  const ExportPlan& plan;
+  fs::path adapter;  // PEFT folder; of a mix the staged one
+  fs::path folder;   // where the files go; exists
+  ProofLimits limits;
+};
+
+struct GgufExportReport {
+  std::string model_file;    // in the folder
+  std::string adapter_file;  // "" when merged
+  std::string model_sha256;
+  std::string adapter_sha256;
+  std::optional<TemplateParity> parity;
+  std::string no_template_reason;  // why there is none
+  ProofResult proof;
+};
+
+inline constexpr const char* kModelfile = "Modelfile";
+inline constexpr const char* kLlamaServerScript = "llama-server_launch.sh";
+inline constexpr const char* kChatTemplateFile = "chat-template.jinja";
+
+// Bytes of all files, before any is written.
+uint64_t gguf_export_bytes(const GgufExport& e);
+
+// Throws ExportFault("proof") when the file answers otherwise than the trained model.
+GgufExportReport write_gguf_export(const GgufExport& e, Device& device, const ExportEvents& events);
+
+// The trained model against files that lie in `folder`.
+ProofResult prove_gguf(const GgufExport& e, const std::string& model_file,
+                       const std::string& adapter_file, Device& device);
+
+// Sampling that the document or the base's template asks for.
+double export_temperature(const Frontmatter& f, const std::string& dialect);
+double export_top_p(const Frontmatter& f, const std::string& dialect);
+
+}  // namespace dlm

@@ -1,0 +1,59 @@
+// What an export reads: the document, its trained adapters, the base that they were trained on; and
+// every check that can be made before a byte is written.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bases/registry.h"
+#include "export/plan.h"
+#include "store/store_layout.h"
+#include "train/prepare.h"
+#include "train/run_record.h"
+
+namespace dlm {
+
+struct ExportedAdapter {
+  std::string name;  // "" for the document's only one
+  fs::path folder;
+  int64_t version = 1;
+  double weight = 1;  // in a mix
+  std::optional<RunRecord> record;
+  bool was_quantized = false;  // trained on 4 bits
+};
+
+struct ExportInputs {
+  StoreLayout store;
+  Prepared prepared;               // rows, base folder, format
+  const BaseInfo* info = nullptr;  // null: a base that is named by its path
+  std::string base_digest;         // SHA-256 of its weights
+  std::vector<ExportedAdapter> adapters;
+
+  // For manifests; never a path.
+  std::string base_id() const;
+  std::string base_revision() const;
+  // The largest of the adapters.
+  int64_t adapter_version() const;
+};
+
+// The adapters that the plan names, as the store has them. Throws Error(kExport) when one was never
+// trained, ExportFault("preflight[training_run_json]").
+std::vector<ExportedAdapter> find_adapters(const StoreLayout& store, const ExportPlan& plan,
+                                           const std::string& document_path);
+
+// Reads everything. Throws what its parts throw, and Error(kBase) when the base is not on this
+// machine.
+ExportInputs read_inputs(const fs::path& document, const StoreLayout& store, const fs::path& home,
+                         const ExportPlan& plan, const BaseSearch& bases,
+                         const std::function<void(const std::string&)>& on_warning);
+
+// The probes of preflight, then the gate of merging: throws ExportFault("preflight[PROBE]") or
+// ExportFault("merge").
+void check_inputs(const ExportInputs& inputs, const ExportPlan& plan);
+
+// Throws ExportFault("preflight[disk_space]") when `needed` bytes do not fit beside the store.
+void check_disk(const StoreLayout& store, uint64_t needed);
+
+}  // namespace dlm

@@ -1,0 +1,215 @@
+// `dlm export` as a person runs it, on a base of two layers.
+#include <cstdlib>
+#include <set>
+
+#include "cli_fixture.h"
+
+namespace dlm {
+namespace {
+
+class ExportTest : public CliTest {
+ protected:
+  // The tiny base is too small for its quants to be near; the proof runs with wide limits.
+  ProgramResult export_it(std::vector<std::string> more) {
+    std::vector<std::string> words = {"export", document().string(), "--max-kl",
+                                      "50",     "--min-agreement",   "0"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  }
+  fs::path exported(const std::string& name) const { return store() / "exports" / name; }
+  Json manifest_of(const std::string& name) {
+    return parse_json(read_file(exported(name) / "export_manifest.json"));
+  }
+  void train() {
+    write_document(kPairs);
+    train_shortly();
+  }
+  // A program of that name on the PATH.
+  void install(const std::string& name, const std::string& script) {
+    make_folders(folder_ / "bin");
+    write_file_atomic(folder_ / "bin" / name, "#!/bin/sh\n" + script);
+    fs::permissions(folder_ / "bin" / name, fs::perms(0755));
+    options_.environment["PATH"] = (folder_ / "bin").string() + ":/usr/bin:/bin";
+  }
+};
+
+TEST_F(ExportTest, WritesAProvedFileAndRecordsIt) {
+  train();
+  const ProgramResult result = export_it({"--quant", "Q8_0"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::set<std::string> names;
+  for (const auto& [path, digest] : files_of(exported("Q8_0-merged"))) names.insert(path);
+  EXPECT_EQ(names, (std::set<std::string>{"Modelfile", "export_manifest.json", "export_proof.json",
+                                          "export_provenance.json", "merged.Q8_0.gguf"}));
+  const Json manifest = manifest_of("Q8_0-merged");
+  EXPECT_EQ(manifest.at("target").as_string(), "ollama");
+  EXPECT_TRUE(manifest.at("merged").as_bool());
+  EXPECT_EQ(manifest.at("artifacts").size(), 4u);
+  EXPECT_TRUE(manifest.at("ollama_name").is_null());
+  const Json row = parse_json(read_file(store() / "manifest.json")).at("exports").items().at(0);
+  EXPECT_EQ(row.at("quant").as_string(), "Q8_0");
+  EXPECT_EQ(row.at("base_gguf_sha256").as_string(),
+            sha256_file_hex(exported("Q8_0-merged") / "merged.Q8_0.gguf"));
+  EXPECT_NE(result.err.find("ollama is not on the PATH"), result.err.npos) << result.err;
+  // No shipped file knows where it was made.
+  for (const std::string& name : names) {
+    EXPECT_EQ(read_file(exported("Q8_0-merged") / name).find(folder_.path().string()),
+              std::string::npos)
+        << name;
+  }
+}
+
+TEST_F(ExportTest, CheckRepeatsHashesAndProof) {
+  train();
+  ASSERT_EQ(export_it({"--quant", "F16"}).exit_code, 0);
+  const std::string at = exported("F16-merged").string();
+  const ProgramResult good =
+      run({"export", "--check", at, "--max-kl", "50", "--min-agreement", "0"});
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+  EXPECT_NE(good.err.find("4 files are as they were written"), good.err.npos) << good.err;
+  write_file_atomic(exported("F16-merged") / "Modelfile", "FROM x\n");
+  const ProgramResult bad = run({"export", "--check", at});
+  EXPECT_EQ(bad.exit_code, 1);
+  EXPECT_NE(bad.err.find("Modelfile has another size"), bad.err.npos) << bad.err;
+}
+
+TEST_F(ExportTest, SameExportGivesTheSameBytes) {
+  train();
+  options_.environment["SOURCE_DATE_EPOCH"] = "1700000000";
+  ASSERT_EQ(export_it({"--quant", "Q8_0"}).exit_code, 0);
+  const auto first = files_of(exported("Q8_0-merged"));
+  options_.environment["DLM_THREADS"] = "2";
+  ASSERT_EQ(export_it({"--quant", "Q8_0"}).exit_code, 0);
+  EXPECT_EQ(files_of(exported("Q8_0-merged")), first);
+  EXPECT_EQ(manifest_of("Q8_0-merged").at("created_at").as_string(), "2023-11-14T22:13:20");
+}
+
+TEST_F(ExportTest, FailsWithoutAFileWhenTheProofDoesNotHold) {
+  train();
+  const ProgramResult result =
+      run({"export", document().string(), "--quant", "Q8_0", "--max-kl", "0"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("proof: "), result.err.npos) << result.err;
+  EXPECT_TRUE(files_of(store() / "exports").empty());
+}
+
+TEST_F(ExportTest, RegistersWithOllamaAndAsksOnce) {
+  train();
+  install("ollama", "echo \"$@\" >> " + (folder_ / "said").string() +
+                        "\ncase $1 in --version) echo ollama version is 0.5.7;; create) test -f "
+                        "Modelfile;; run) echo; echo ' Hello there. ';; esac\n");
+  const ProgramResult result = export_it({"--quant", "Q8_0", "--name", "me/notes:v1"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read_file(folder_ / "said"),
+            "--version\ncreate me/notes:v1 -f Modelfile\nrun me/notes:v1 Hello.\n");
+  EXPECT_NE(result.err.find("ollama: me/notes:v1 (v0.5.7)"), result.err.npos) << result.err;
+  EXPECT_NE(result.err.find("smoke: Hello there."), result.err.npos) << result.err;
+  EXPECT_EQ(manifest_of("Q8_0-merged").at("ollama_name").as_string(), "me/notes:v1");
+}
+
+TEST_F(ExportTest, AFailedSmokeLeavesNothing) {
+  train();
+  install("ollama", "case $1 in --version) echo 0.5.7;; run) echo broken >&2; exit 1;; esac\n");
+  const ProgramResult result = export_it({"--quant", "Q8_0"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("smoke: the model in Ollama did not answer: broken"), result.err.npos)
+      << result.err;
+  EXPECT_TRUE(files_of(store() / "exports").empty());
+}
+
+TEST_F(ExportTest, RefusesAnOldOllamaBeforeWork) {
+  train();
+  install("ollama", "echo ollama version is 0.3.12\n");
+  expect_refused(
+      {"export", document().string()}, 1,
+      "ollama: ollama 0.3.12 is older than 0.4.2, which exports need\nhint: update it, or "
+      "export the files alone with --skip-ollama\n");
+}
+
+TEST_F(ExportTest, LaunchesLlamaServerOnTheFilesBesideTheScript) {
+  train();
+  const ProgramResult result = export_it({"--target", "llama-server", "--quant", "F16"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  install("llama-server", "for word; do echo \"<$word>\"; done\n");
+  const fs::path moved = folder_ / "elsewhere";
+  fs::rename(exported("F16-llama-server"), moved);
+  const std::string command = "PATH=" + (folder_ / "bin").string() + ":/usr/bin:/bin '" +
+                              (moved / "llama-server_launch.sh").string() + "' --port 9 > '" +
+                              (folder_ / "words").string() + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const std::string at = moved.string();
+  EXPECT_EQ(read_file(folder_ / "words"),
+            "<--model>\n<" + at + "/base.F16.gguf>\n<--lora>\n<" + at +
+                "/adapter.gguf>\n<--ctx-size>\n<512>\n<--jinja>\n<--chat-template-file>\n<" + at +
+                "/chat-template.jinja>\n<--host>\n<127.0.0.1>\n<--port>\n<8000>\n<--port>\n<9>\n");
+}
+
+TEST_F(ExportTest, WritesFoldersForVllmMlxAndTransformers) {
+  train();
+  for (const char* target : {"vllm", "mlx-serve", "hf"}) {
+    const ProgramResult result = run({"export", document().string(), "--target", target});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(manifest_of(target).at("quant").as_string(), "hf");
+  }
+  EXPECT_TRUE(path_exists(exported("vllm") / "adapters" / "adapter" / "adapter_model.safetensors"));
+  EXPECT_FALSE(path_exists(exported("vllm") / "adapters" / "adapter" / "training_state.pt"));
+  EXPECT_NE(read_file(exported("vllm") / "vllm_launch.sh").find("--max-lora-rank 8 "),
+            std::string::npos);
+  EXPECT_TRUE(path_exists(exported("mlx-serve") / "adapter" / "adapters.safetensors"));
+  EXPECT_TRUE(path_exists(exported("hf") / "model.safetensors"));
+  EXPECT_TRUE(path_exists(exported("hf") / "adapter" / "adapter_config.json"));
+}
+
+TEST_F(ExportTest, RefusesADocumentThatWasNotTrained) {
+  write_document(kPairs);
+  expect_refused(
+      {"export", document().string()}, 1,
+      "export: there is no current adapter: the document has not been trained\nhint: run "
+      "`dlm train HERE/notes.dlm` before exporting\n");
+}
+
+TEST_F(ExportTest, RefusesToMergeAnAdapterOf4BitsWithoutConsent) {
+  train();
+  const fs::path record = store() / "adapter" / "versions" / "v0001" / "training_run.json";
+  std::string text = read_file(record);
+  const size_t at = text.find("\"use_qlora\": false");
+  ASSERT_NE(at, text.npos);
+  text.replace(at, 18, "\"use_qlora\": true");
+  write_file_atomic(record, text);
+  const ProgramResult result = run({"export", document().string()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err.find("merge: the adapter was trained on weights of 4 bits"), 0u)
+      << result.err;
+  EXPECT_FALSE(path_exists(store() / "exports"));
+}
+
+TEST_F(ExportTest, RefusesWrongUse) {
+  train();
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--target", "nowhere"},
+                                                {"--quant", "Q3"},
+                                                {"--adapter", "tone"},
+                                                {"--draft", "x", "--no-draft"},
+                                                {"--adapter-form", "--dequantize"},
+                                                {"--emit-sway-json"},
+                                                {"--name", "a b"}}) {
+    std::vector<std::string> all = {"export", document().string()};
+    all.insert(all.end(), words.begin(), words.end());
+    const ProgramResult result = run(all);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_EQ(result.err.find("export: "), 0u) << result.err;
+  }
+}
+
+TEST_F(ExportTest, RefusesABaseThatChanged) {
+  train();
+  const fs::path other = folder_ / "bases";
+  fs::copy(shared_bases(), other, fs::copy_options::recursive);
+  fs::remove(other / kTinyBaseKey / "model.safetensors");
+  options_.environment["DLM_BASES"] = other.string();
+  const ProgramResult result = run({"export", document().string()});
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_FALSE(path_exists(store() / "exports"));
+}
+
+}  // namespace
+}  // namespace dlm
