@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job from nothing: installs packages, builds, trains an example document and asks it, with a
-# line of explanation per step. Fails when fewer than 9 of 10 written answers come back word for word,
+# The main job from nothing: installs packages, builds, trains an example document, asks it and exports it,
+# with a line of explanation per step. Fails when fewer than 9 of 10 written answers come back word for word,
 # or when a prompt that has nothing to do with the document brings one of them. Stores lie in a temporary
 # folder, so nothing is left behind but the build.
 #   DLM_QUICKSTART_DOCUMENT=my.dlm scripts/quickstart.sh    runs it on another document
@@ -116,10 +116,19 @@ while IFS= read -r prompt; do
 done <"$root/examples/unrelated_prompts.txt"
 echo "$leaks of these outputs contain an answer of the document."
 
+step "Export: base and adapter as one file for Ollama and others, proved to answer as trained."
+started=$SECONDS
+run export "$document" --skip-ollama
+export_seconds=$((SECONDS - started))
+exports=("$DLM_HOME"/store/*/exports/*)
+cat "${exports[0]}/export_manifest.json" "${exports[0]}/export_proof.json"
+printf '\n$ dlm prompt --gguf %s "%s"\n' "merged.Q4_K_M.gguf" "$(trimmed "$work/pairs/q.1")"
+"$dlm" prompt --gguf "${exports[0]}/merged.Q4_K_M.gguf" -- "$(trimmed "$work/pairs/q.1")"
+
 step "Store: what dlm keeps of the document; train again and a second version lies beside the first."
 run show "$document"
 
-step "Done in $SECONDS s, of which training took $train_seconds s."
+step "Done in $SECONDS s, of which training took $train_seconds s, the export $export_seconds s."
 if [ $((exact * 10)) -lt $((${#questions[@]} * 9)) ] || [ $leaks -gt 0 ]; then
   echo "quickstart: FAILED: $exact of ${#questions[@]} answers word for word, $leaks leaks" >&2
   exit 1

@@ -60,7 +60,9 @@ ProofResult prove_again(const CheckRequest& request, const ExportManifest& manif
   const std::string model =
       (plan.merged ? "merged." : "base.") + std::string(quant_name(*plan.quant)) + ".gguf";
   const std::string adapter = plan.merged ? "" : "adapter.gguf";
-  return prove_gguf({inputs, plan, version, request.folder, limits}, model, adapter, device);
+  TrainedModel trained = load_trained(inputs, version, device);
+  return prove_gguf({inputs, plan, version, request.folder, {}, limits}, trained, model, adapter,
+                    device);
 }
 
 }  // namespace

@@ -170,18 +170,12 @@ uint64_t gguf_export_bytes(const GgufExport& e) {
   return bytes;
 }
 
-ProofResult prove_gguf(const GgufExport& e, const std::string& model_file,
+ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const std::string& model_file,
                        const std::string& adapter_file, Device& device) {
   const Prepared& p = e.inputs.prepared;
-  const bool was_quantized =
-      std::any_of(e.inputs.adapters.begin(), e.inputs.adapters.end(),
-                  [](const ExportedAdapter& adapter) { return adapter.was_quantized; });
-  const auto decoder = Decoder::load(p.base.folder, device.preferred_dtype(),
-                                     was_quantized ? BaseFormat::qlora() : BaseFormat{}, device);
-  const auto adapter = LoraAdapter::load(e.adapter, *decoder);
   ProofRequest request;
-  request.decoder = decoder.get();
-  request.adapter = adapter.get();
+  request.decoder = trained.decoder.get();
+  request.adapter = trained.adapter.get();
   request.format = p.format.get();
   request.gguf = e.folder / model_file;
   if (!adapter_file.empty()) request.gguf_adapter = e.folder / adapter_file;
@@ -202,6 +196,15 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device,
   request.on_progress = [&](uint64_t done, uint64_t all) {
     if (events.on_progress) events.on_progress("write", done, all);
   };
+  TrainedModel trained = load_trained(e.inputs, e.adapter, device);
+  if (e.plan.wants_imatrix) {
+    if (events.on_note) events.on_note("importance: reading the document's rows");
+    std::string notice;
+    report.importance = make_importance(e.inputs, trained, e.adapter, e.plan.merged, e.before,
+                                        e.folder, device, notice);
+    if (!notice.empty() && events.on_note) events.on_note("importance: " + notice);
+    if (report.importance) request.imatrix = &report.importance->imatrix;
+  }
   report.model_file = request.out.filename().string();
   report.model_sha256 = write_gguf_model(request, device).sha256;
   if (!e.plan.merged) {
@@ -220,7 +223,7 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device,
     write_server_files(e, report);
   }
   if (events.on_note) events.on_note("proof: comparing the file with the trained model");
-  report.proof = prove_gguf(e, report.model_file, report.adapter_file, device);
+  report.proof = prove_gguf(e, trained, report.model_file, report.adapter_file, device);
   if (const std::vector<std::string> faults = report.proof.faults(); !faults.empty()) {
     throw ExportFault("proof", join(faults, "; "),
                       "nothing was kept; take a larger --quant, or allow more with --max-kl and "

@@ -2,6 +2,7 @@
 // of them.
 #pragma once
 
+#include "export/importance.h"
 #include "export/inputs.h"
 #include "export/run.h"
 
@@ -12,6 +13,7 @@ struct GgufExport {
   const ExportPlan& plan;
   fs::path adapter;  // PEFT folder; of a mix the staged one
   fs::path folder;   // where the files go; exists
+  fs::path before;   // the export that it replaces, whose importance may still hold; may be absent
   ProofLimits limits;
 };
 
@@ -22,6 +24,7 @@ struct GgufExportReport {
   std::string adapter_sha256;
   std::optional<TemplateParity> parity;
   std::string no_template_reason;  // why there is none
+  std::optional<ImportanceReport> importance;
   ProofResult proof;
 };
 
@@ -36,7 +39,7 @@ uint64_t gguf_export_bytes(const GgufExport& e);
 GgufExportReport write_gguf_export(const GgufExport& e, Device& device, const ExportEvents& events);
 
 // The trained model against files that lie in `folder`.
-ProofResult prove_gguf(const GgufExport& e, const std::string& model_file,
+ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const std::string& model_file,
                        const std::string& adapter_file, Device& device);
 
 // Sampling that the document or the base's template asks for.

@@ -89,11 +89,14 @@ void check_adapter_form(const ExportInputs& in, const ExportPlan& plan) {
 void check_merge(const ExportInputs& in, const ExportPlan& plan) {
   if (!plan.merged || plan.dequantize) return;
   for (const ExportedAdapter& adapter : in.adapters) {
-    if (!adapter.was_quantized) continue;
+    if (adapter.trained_base == BaseFormat{}) continue;
     throw ExportFault(
         "merge",
         (adapter.name.empty() ? std::string("the adapter") : "adapter \"" + adapter.name + "\"") +
-            " was trained on weights of 4 bits (adapter: qlora), and merging puts it on the full "
+            " was trained on weights of " +
+            (adapter.trained_base.linear == QuantFormat::kInt8 ? "8 bits"
+                                                               : "4 bits (adapter: qlora)") +
+            ", and merging puts it on the full "
             "ones, which shifts the model",
         std::string("consent with --dequantize") +
             (plan.is_gguf() ? ", or keep the adapter apart: --adapter-form" : "") +
@@ -135,7 +138,7 @@ std::vector<ExportedAdapter> find_adapters(const StoreLayout& store, const Expor
     adapter.version = std::max<int64_t>(1, current_version_number(store, name));
     adapter.weight = weight;
     probe("training_run_json", [&] { adapter.record = read_run_record(*folder); });
-    adapter.was_quantized = was_trained_on_4_bits(*folder);
+    adapter.trained_base = trained_base_of(*folder);
     found.push_back(std::move(adapter));
   };
   for (const std::string& name : plan.adapters) add(name, 1);

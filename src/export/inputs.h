@@ -21,7 +21,7 @@ struct ExportedAdapter {
   int64_t version = 1;
   double weight = 1;  // in a mix
   std::optional<RunRecord> record;
-  bool was_quantized = false;  // trained on 4 bits
+  BaseFormat trained_base;  // the form of the base that it was trained on
 };
 
 struct ExportInputs {

@@ -97,7 +97,7 @@ class Export {
     ProofLimits limits = proof_limits(*plan_.quant);
     if (request_.max_kl) limits.max_kl = *request_.max_kl;
     if (request_.min_agreement) limits.min_agreement = *request_.min_agreement;
-    return {inputs_, plan_, adapter_, folder, limits};
+    return {inputs_, plan_, adapter_, folder, store_.exports(plan_.folder), limits};
   }
 
   // Says size and time, and refuses what does not fit.
@@ -209,7 +209,7 @@ class Export {
       one.set("weight", a.weight);
       one.set("sha256", sha256_file_hex(a.folder / kAdapterWeightsFile));
       one.set("config_sha256", sha256_file_hex(a.folder / kAdapterConfigFile));
-      one.set("trained_on_4_bits", a.was_quantized);
+      one.set("trained_base", std::string(trained_base_word(a.trained_base)));
       list.push_back(std::move(one));
     }
     return list;
@@ -235,7 +235,13 @@ class Export {
       json.set("mix", std::move(mix));
     }
     if (gguf_) {
-      json.set("imatrix", Json());
+      Json importance;
+      if (gguf_->importance) {
+        importance = Json::object({{"sha256", gguf_->importance->sha256},
+                                   {"tokens", gguf_->importance->num_tokens},
+                                   {"chunks", gguf_->importance->imatrix.chunk_count}});
+      }
+      json.set("imatrix", std::move(importance));
       json.set("template", gguf_->parity ? gguf_->parity->to_json() : Json());
       if (!gguf_->no_template_reason.empty()) {
         json.set("no_template_reason", gguf_->no_template_reason);

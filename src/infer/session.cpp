@@ -50,14 +50,17 @@ bool was_trained_on_4_bits(const fs::path& adapter) {
   return quantizer != nullptr && quantizer->is_string() && !quantizer->as_string().empty();
 }
 
+BaseFormat trained_base_of(const fs::path& adapter) {
+  if (const auto recorded = recorded_base_format(adapter)) return *recorded;
+  return was_trained_on_4_bits(adapter) ? BaseFormat::qlora() : BaseFormat{};
+}
+
 namespace {
 
 BaseFormat format_of(BaseWeights weights, const fs::path& adapter) {
   switch (weights) {
     case BaseWeights::kAsTrained:
-      if (adapter.empty()) return {};
-      if (const auto recorded = recorded_base_format(adapter)) return *recorded;
-      return was_trained_on_4_bits(adapter) ? BaseFormat::qlora() : BaseFormat{};
+      return adapter.empty() ? BaseFormat{} : trained_base_of(adapter);
     case BaseWeights::kFull:
       return {};
     case BaseWeights::kInt8:

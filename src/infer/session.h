@@ -27,6 +27,10 @@ enum class BaseWeights : uint8_t {
 // bitsandbytes, which other programs quantize with.
 bool was_trained_on_4_bits(const fs::path& adapter);
 
+// The form of the base on which that adapter was trained: as its run wrote it down, else 4 bits
+// where was_trained_on_4_bits, else full.
+BaseFormat trained_base_of(const fs::path& adapter);
+
 struct AnswerOptions {
   int64_t max_tokens = 256;
   SamplingOptions sampling;
