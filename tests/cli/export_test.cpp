@@ -175,6 +175,10 @@ TEST_F(ExportTest, RefusesToMergeAnAdapterOf4BitsWithoutConsent) {
   const size_t at = text.find("\"use_qlora\": false");
   ASSERT_NE(at, text.npos);
   text.replace(at, 18, "\"use_qlora\": true");
+  const std::string full = "\"base_weights\": \"full\"";
+  for (size_t i = text.find(full); i != text.npos; i = text.find(full)) {
+    text.replace(i, full.size(), "\"base_weights\": \"nf4\"");
+  }
   write_file_atomic(record, text);
   const ProgramResult result = run({"export", document().string()});
   EXPECT_EQ(result.exit_code, 1);
