@@ -1,15 +1,12 @@
 // dlm init: writes a fresh document, empty or from the gallery, and creates its store.
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
-#include "bases/license.h"
-#include "bases/media_base.h"
+#include "bases/hub_name.h"
 #include "bases/registry.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/console.h"
 #include "doc/document.h"
 #include "doc/gallery.h"
@@ -18,7 +15,6 @@
 #include "store/store_layout.h"
 #include "store/store_lock.h"
 #include "support/clock.h"
-#include "support/text.h"
 #include "support/ulid.h"
 
 namespace dlm {
@@ -49,9 +45,9 @@ std::string chosen_base(const InitOptions& options, const GalleryTemplate* from)
 
 // A base whose kind is known must be of the kind that the document needs.
 void check_modality(const InitOptions& options, const std::string& base) {
-  const MediaBase* media = find_media_base(base);
-  if (!media && !find_base(base)) return;
-  const std::string is = media ? base_of(media->modality) : "a text base";
+  const BaseInfo* known = find_any_base(base);
+  if (!known) return;
+  const std::string is = base_of(known->modality);
   std::string needed = "a text base";
   if (options.multimodal) needed = base_of(Modality::kVisionLanguage);
   if (options.audio) needed = base_of(Modality::kAudioLanguage);
@@ -70,31 +66,10 @@ std::string look_up(std::string& base) {
     base = found.key;
     return found.revision;
   } catch (const Error& e) {
-    if (!find_base(base) && !find_media_base(base) && !base.starts_with("hf:")) throw;
-    warn(e.message());
+    if (!find_any_base(base) && !is_hub_name(base)) throw;
+    warn(e.message() + (is_absent_base(base, base_search()) ? "; " + e.hint() : std::string()));
     return {};
   }
-}
-
-// None for a base without conditions. Throws Error(kLicense) where they are not accepted.
-std::optional<LicenseAcceptance> accept_license(const InitOptions& options,
-                                                const std::string& base) {
-  const auto license = gated_license(base);
-  if (!license) return std::nullopt;
-  LicenseAcceptance acceptance{format_utc(system_clock().unix_seconds()), std::string(license->url),
-                               std::string(license->spdx), "cli_flag"};
-  if (options.accepts_license) return acceptance;
-  if (::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO)) {
-    say("base " + base + " is given under the licence at " + acceptance.license_url);
-    say("Accept and continue? [y/N]");
-    std::string answer;
-    std::getline(std::cin, answer);
-    answer = lower_ascii(trim(answer));
-    acceptance.via = "interactive";
-    if (answer == "y" || answer == "yes") return acceptance;
-  }
-  throw Error(ErrorKind::kLicense, "the licence of base " + base + " is not accepted",
-              "read " + acceptance.license_url + ", then say --i-accept-license");
 }
 
 // The id of the document that is overwritten, or a new one where it has none.
@@ -133,7 +108,11 @@ int run_init(const InitOptions& options, const GlobalOptions& globals) {
   const std::string revision = look_up(base);
 
   Manifest manifest;
-  manifest.license_acceptance = accept_license(options, base);
+  ConsentRequest consent;
+  consent.base = base;
+  consent.home = home_folder(globals);
+  consent.is_given = options.accepts_license;
+  manifest.license_acceptance = require_license(consent);
   const Clock& clock = system_clock();
   // The store of an overwritten document goes on under its id.
   const std::string id = exists ? id_to_keep(path) : new_ulid(clock, os_random);

@@ -79,7 +79,7 @@ TEST_F(CommandLine, AnUnknownCommandIsNamedAndANearOneSuggested) {
                  "dlm: there is no command \"trian\"\nhint: did you mean \"train\"?\n");
   expect_refused(
       {"frobnicate"}, 2,
-      "dlm: there is no command \"frobnicate\"\nhint: the commands are cache, doctor, "
+      "dlm: there is no command \"frobnicate\"\nhint: the commands are bases, cache, doctor, "
       "init, migrate, prompt, replay, reproduce, show, templates, train; see dlm --help\n");
 }
 
