@@ -60,6 +60,11 @@ echo "3. each goes on where the other stopped"
 half=$(ls -d "$work"/theirs/hub/models--*/blobs/* | while read -r f; do echo "$(stat -c %s "$f") $f"; done | sort -n | tail -1 | cut -d' ' -f2)
 mkdir -p "$work/mixed/hub/models--tiny-org--tiny-model/blobs"
 head -c 5000000 "$half" >"$work/mixed/hub/models--tiny-org--tiny-model/blobs/$(basename "$half").incomplete"
+cp -r "$work/mixed" "$work/back"
+HF_HOME=$work/back "$python" -c "
+from huggingface_hub import hf_hub_download
+hf_hub_download('$repository', 'model.safetensors')"
+cmp "$half" "$work/back/hub/models--tiny-org--tiny-model/blobs/$(basename "$half")"
 HF_HOME=$work/mixed "$build/bin/dlm" --quiet bases pull "hf:$repository"
 HF_HOME=$work/mixed "$build/bin/dlm" bases verify "hf:$repository" >/dev/null
 echo "hub cache interop: passed"

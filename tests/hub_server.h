@@ -27,6 +27,7 @@ struct HubServerFile {
   bool is_large = false;
   std::string sha256 = {};  // announced; of the bytes when empty
   int64_t size = -1;        // announced; of the bytes when negative
+  std::string git_name = {};
 };
 
 class HubServer {
@@ -38,6 +39,7 @@ class HubServer {
   HubServer(std::string repository, Files files, std::string commit = kHubCommit)
       : repository_(std::move(repository)), commit_(std::move(commit)), files_(std::move(files)) {
     for (auto& [name, file] : files_) {
+      file.git_name = git_blob_name(file.bytes);
       if (file.sha256.empty()) file.sha256 = sha256_hex(std::string_view(file.bytes));
     }
     cdn_ = std::make_unique<HttpServer>(
@@ -97,7 +99,7 @@ class HubServer {
 
   HttpServerReply resolve(const HubServerFile& file, const HttpServerRequest& request) const {
     if (!file.is_large) {
-      HttpServerReply reply = part_of(file.bytes, request, git_blob_name(file.bytes));
+      HttpServerReply reply = part_of(file.bytes, request, file.git_name);
       reply.headers.emplace_back("X-Repo-Commit", commit_);
       return reply;
     }
@@ -131,7 +133,7 @@ class HubServer {
       text += separator + std::string("{\"rfilename\":\"") + name + "\"";
       const std::string size = std::to_string(announced(file));
       if (has_blobs) {
-        text += ",\"size\":" + size + ",\"blobId\":\"" + git_blob_name(file.bytes) + "\"";
+        text += ",\"size\":" + size + ",\"blobId\":\"" + file.git_name + "\"";
       }
       if (has_blobs && file.is_large) {
         text += ",\"lfs\":{\"sha256\":\"" + file.sha256 + "\",\"size\":" + size + "}";

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <optional>
-#include <span>
+#include <utility>
+#include <vector>
 
 #include "support/git_hash.h"
 #include "support/hash.h"
@@ -10,7 +11,8 @@
 namespace dlm {
 namespace {
 
-constexpr uint64_t kPiece = uint64_t{1} << 20;
+// Still in the processor's cache when it is read back.
+constexpr uint64_t kPiece = uint64_t{512} << 10;
 
 // Either kind of digest.
 class Digest {
@@ -18,9 +20,9 @@ class Digest {
   Digest(uint64_t size, size_t digits) {
     if (digits == 40) git_.emplace(size);
   }
-  void update(std::string_view bytes) {
+  void update(std::span<const std::byte> bytes) {
     if (git_) {
-      git_->update(std::as_bytes(std::span(bytes)));
+      git_->update(bytes);
     } else {
       sha256_.update(bytes);
     }
@@ -34,8 +36,8 @@ class Digest {
 
 }  // namespace
 
-BlobDigest::BlobDigest(const fs::path& path, uint64_t size, size_t digits)
-    : path_(path), size_(size), digits_(digits), thread_([this] { run(); }) {}
+BlobDigest::BlobDigest(ReadAt read_at, uint64_t size, size_t digits)
+    : read_at_(std::move(read_at)), size_(size), digits_(digits), thread_([this] { run(); }) {}
 
 BlobDigest::~BlobDigest() {
   {
@@ -72,7 +74,7 @@ std::string BlobDigest::finish() {
 
 void BlobDigest::run() {
   try {
-    const ReadFile file(path_);
+    std::vector<std::byte> buffer(static_cast<size_t>(std::min(kPiece, size_)));
     std::unique_lock lock(mutex_);
     while (!ends_) {
       const int64_t generation = generation_;
@@ -85,11 +87,19 @@ void BlobDigest::run() {
           continue;
         }
         lock.unlock();
-        const std::string bytes =
-            file.read_at(done, static_cast<size_t>(std::min(kPiece, ready - done)));
-        digest.update(bytes);
-        done += bytes.size();
+        const auto bytes =
+            std::span(buffer).first(static_cast<size_t>(std::min(kPiece, ready - done)));
+        std::exception_ptr fault;
+        try {
+          read_at_(done, bytes);
+        } catch (...) {
+          fault = std::current_exception();
+        }
+        if (!fault) digest.update(bytes);
         lock.lock();
+        // A file that was cut meanwhile has nothing to read there.
+        if (fault && generation == generation_) std::rethrow_exception(fault);
+        done += bytes.size();
       }
       if (ends_ || generation != generation_) continue;
       result_ = digest.hex();

@@ -5,19 +5,21 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <memory>
+#include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
-
-#include "support/file.h"
 
 namespace dlm {
 
 class BlobDigest {
  public:
-  // Of the file at `path`, which will have `size` bytes; `digits` as in blob_digest().
-  BlobDigest(const fs::path& path, uint64_t size, size_t digits);
+  // Fills the span with the file's bytes from this one on; called by the digest's own thread.
+  using ReadAt = std::function<void(uint64_t offset, std::span<std::byte> bytes)>;
+
+  // Of a file that will have `size` bytes; `digits` as in blob_digest().
+  BlobDigest(ReadAt read_at, uint64_t size, size_t digits);
   ~BlobDigest();
   BlobDigest(const BlobDigest&) = delete;
   BlobDigest& operator=(const BlobDigest&) = delete;
@@ -30,7 +32,7 @@ class BlobDigest {
  private:
   void run();
 
-  const fs::path path_;
+  const ReadAt read_at_;
   const uint64_t size_;
   const size_t digits_;
   std::mutex mutex_;

@@ -7,6 +7,8 @@
 #include "bases/blob_digest.h"
 #include "support/error.h"
 #include "support/file_lock.h"
+#include "support/git_hash.h"
+#include "support/hash.h"
 #include "support/part_file.h"
 
 namespace dlm {
@@ -38,7 +40,11 @@ class BlobLock {
 class BlobTarget : public HttpTarget {
  public:
   BlobTarget(const fs::path& path, const HubFile& file, const BlobEvents& events)
-      : file_(path), digest_(path, file.size, file.digest.size()), events_(events) {
+      : file_(path),
+        digest_(
+            [this](uint64_t offset, std::span<std::byte> bytes) { file_.read_at(offset, bytes); },
+            file.size, file.digest.size()),
+        events_(events) {
     tell(static_cast<int64_t>(file_.size()));
     if (file_.size() > file.size) {
       restart();
@@ -122,10 +128,11 @@ void fetch_blob(HubClient& client, const HubName& name, const std::string& commi
 }
 
 std::string blob_digest(const fs::path& path, std::string_view digest) {
-  const uint64_t size = fs::file_size(path);
-  BlobDigest found(path, size, digest.size());
-  found.advance(size);
-  return found.finish();
+  if (digest.size() == 64) return sha256_file_hex(path);
+  const std::string bytes = read_file(path);
+  GitBlobHash hash(bytes.size());
+  hash.update(std::as_bytes(std::span(bytes)));
+  return hash.hex();
 }
 
 }  // namespace dlm

@@ -108,9 +108,8 @@ void check_fetched(const fs::path& folder, std::string_view base) {
   } catch (const Error& error) {
     throw Error(error.kind(), error.message(),
                 "`dlm bases pull " + std::string(base) +
-                    "` fetches what is missing, and `dlm bases "
-                    "verify " +
-                    std::string(base) + "` finds what is damaged",
+                    "` fetches what is missing, and `dlm bases verify " + std::string(base) +
+                    "` finds what is damaged",
                 error.place());
   }
 }
@@ -135,11 +134,12 @@ fs::path locate_hub_base(std::string_view base, const BaseSearch& search) {
       return folder;
     }
   }
-  const bool is_pinned = search.commits.contains(base);
-  const std::string wanted =
-      is_pinned ? "hf:" + name.repository + "@" + *commit : std::string(base);
-  fail("base " + in_quotes(base) + " is not on this machine" +
-           (is_pinned ? " at the commit of the document's runs" : ""),
+  std::string wanted(base), which;
+  if (const auto pinned = search.commits.find(base); pinned != search.commits.end()) {
+    wanted = HubName{name.repository, pinned->second}.text();
+    which = " at the commit of the document's runs";
+  }
+  fail("base " + in_quotes(base) + " is not on this machine" + which,
        "`dlm bases pull " + wanted + "` fetches it");
 }
 

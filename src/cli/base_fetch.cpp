@@ -1,5 +1,6 @@
 #include "cli/base_fetch.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "cli/consent.h"
@@ -37,8 +38,12 @@ void fetch(const PullPlan& plan, const HubOptions& options, bool quiet) {
   std::optional<ProgressWriter> line;
   PullEvents events;
   if (!quiet) {
-    line.emplace(progress_target(stderr), system_clock(), "pull", plan.total_bytes, "B");
-    events.on_progress = [&](uint64_t done, uint64_t) { line->update(done); };
+    // What was here before would make the rate look better than it is.
+    const uint64_t before = plan.total_bytes - plan.missing_bytes;
+    line.emplace(progress_target(stderr), system_clock(), "pull", plan.missing_bytes, "B");
+    events.on_progress = [&line, before](uint64_t done, uint64_t) {
+      line->update(done - std::min(done, before));
+    };
   }
   run_pull(plan, options, events);
   if (line) line->finish();

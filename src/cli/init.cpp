@@ -16,6 +16,7 @@
 #include "store/store_lock.h"
 #include "support/clock.h"
 #include "support/ulid.h"
+#include "train/run_record.h"
 
 namespace dlm {
 
@@ -58,17 +59,17 @@ void check_modality(const InitOptions& options, const std::string& base) {
                   : "leave --base out for one that does");
 }
 
-// The revision of a base that is on this machine, "" for one that is not: that is told at once, but
-// is no reason to refuse a document. A misspelt key is.
-std::string look_up(std::string& base) {
+// A base that is on this machine, one without a revision else: that is told at once, but is no
+// reason to refuse a document. A misspelt key is.
+Base look_up(const std::string& base) {
+  const BaseSearch search = base_search();
   try {
-    const Base found = open_base(base, base_search());
-    base = found.key;
-    return found.revision;
+    return open_base(base, search);
   } catch (const Error& e) {
     if (!find_any_base(base) && !is_hub_name(base)) throw;
-    warn(e.message() + (is_absent_base(base, base_search()) ? "; " + e.hint() : std::string()));
-    return {};
+    warn(e.message() +
+         (is_absent_base(base, search) ? "; `dlm bases pull " + base + "` fetches it" : ""));
+    return {base, {}, {}, {}};
   }
 }
 
@@ -103,9 +104,9 @@ int run_init(const InitOptions& options, const GlobalOptions& globals) {
   }
   const GalleryTemplate* from =
       options.template_name ? &find_template(*options.template_name) : nullptr;
-  std::string base = chosen_base(options, from);
+  const std::string base = chosen_base(options, from);
   check_modality(options, base);
-  const std::string revision = look_up(base);
+  const Base found = look_up(base);
 
   Manifest manifest;
   ConsentRequest consent;
@@ -126,7 +127,8 @@ int run_init(const InitOptions& options, const GlobalOptions& globals) {
   manifest.created_at = format_utc(clock.unix_seconds());
   manifest.updated_at = manifest.created_at;
   manifest.base_model = base;
-  if (!revision.empty()) manifest.base_model_revision = revision;
+  if (!found.revision.empty()) manifest.base_model_revision = found.revision;
+  pin_commit(manifest.pinned_versions, found.commit);
   manifest.source_path = fs::absolute(path).lexically_normal().string();
   provision(store, lock, std::move(manifest));
   if (globals.quiet) return 0;

@@ -12,7 +12,7 @@ namespace dlm {
 
 PartFile::PartFile(const fs::path& path)
     : path_(path), descriptor_(step(FileStep::kCreate, "write the file", path, [&] {
-        return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        return ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
       })) {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) {
@@ -30,6 +30,17 @@ PartFile::~PartFile() {
 void PartFile::write(std::span<const std::byte> bytes) {
   write_all(descriptor_, path_, bytes);
   size_ += bytes.size();
+}
+
+void PartFile::read_at(uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw_io("read the file", path_, count < 0 ? errno : EIO);
+    bytes = bytes.subspan(static_cast<size_t>(count));
+    offset += static_cast<uint64_t>(count);
+  }
 }
 
 void PartFile::cut(uint64_t size) {

@@ -22,6 +22,8 @@ class PartFile {
 
   uint64_t size() const { return size_; }
   void write(std::span<const std::byte> bytes);
+  // Exactly so many bytes that were written; also by another thread than the writer's.
+  void read_at(uint64_t offset, std::span<std::byte> bytes) const;
   void cut(uint64_t size);  // keeps the first bytes only
   // Begins to move what was written to the disk, so that sync() has less to wait for.
   void start_writeback();

@@ -391,18 +391,5 @@ TEST_F(Pull, TheBundledBaseAndUnknownOnesAreNotAskedFor) {
   EXPECT_EQ(server().hub().num_requests(), 0u);
 }
 
-TEST_F(Pull, RemovingABaseKeepsWhatOthersShare) {
-  pull();
-  const std::string other(40, 'c');
-  cache().link(other, "tokenizer.json", git_blob_name(server().file("tokenizer.json").bytes));
-  const uint64_t freed = cache().remove(kHubCommit);
-  EXPECT_GT(freed, weights().size());
-  EXPECT_FALSE(path_exists(weights_blob()));
-  EXPECT_FALSE(path_exists(cache().folder() / "refs/main"));
-  EXPECT_TRUE(path_exists(cache().snapshot(other) / "tokenizer.json"));
-  cache().remove(other);
-  EXPECT_FALSE(path_exists(cache().folder()));
-}
-
 }  // namespace
 }  // namespace dlm
