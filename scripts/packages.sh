@@ -15,6 +15,7 @@ packages=(
   libpcre2-dev            # tokenizer patterns
   libutf8proc-dev         # Unicode normal forms
   libzstd-dev             # the replay corpus
+  libcurl4-openssl-dev    # headers for downloading bases; libcurl itself is opened when it is needed
   libgtest-dev libgmock-dev
 )
 

@@ -1,9 +1,13 @@
 #include "bases/locate.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <optional>
 
-#include "bases/media_base.h"
+#include "bases/hub_cache.h"
+#include "bases/hub_name.h"
+#include "bases/hub_settings.h"
 #include "bases/registry.h"
 #include "formats/safetensors.h"
 #include "model/config.h"
@@ -14,8 +18,6 @@
 namespace dlm {
 
 namespace {
-
-constexpr std::string_view kHub = "hf:";
 
 [[noreturn]] void fail(std::string message, std::string hint, const fs::path& path = {}) {
   throw Error(ErrorKind::kBase, std::move(message), std::move(hint), {path.string(), 0, 0});
@@ -47,19 +49,6 @@ void check_json_file(const fs::path& folder, const char* name) {
   }
 }
 
-void check_files(const fs::path& folder) {
-  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
-    check_json_file(folder, name);
-  }
-  try {
-    load_model_config(folder);
-    SafetensorsSet::open(folder);
-  } catch (const Error& e) {
-    // A damaged file of a base is a fault of the base, whatever its format calls it.
-    throw Error(ErrorKind::kBase, e.message(), e.hint(), e.place());
-  }
-}
-
 fs::path locate_path(std::string_view text) {
   const fs::path folder{std::string(text)};
   std::error_code ignored;
@@ -76,7 +65,7 @@ fs::path locate_path(std::string_view text) {
 }
 
 [[noreturn]] void fail_unknown(std::string_view key) {
-  if (const MediaBase* media = find_media_base(key)) {
+  if (const BaseInfo* media = find_media_base(key)) {
     fail("base " + in_quotes(key) + " is " + base_of(media->modality) +
              ", and this version runs bases of text only",
          "the document stays as it is; choose a text base to train what it says in words");
@@ -91,17 +80,67 @@ fs::path locate_path(std::string_view text) {
   fail("base " + in_quotes(key) + " is not known", hint);
 }
 
+// How large it is, as far as is known.
+std::string cost_of(const BaseInfo& base) {
+  char text[32];
+  std::snprintf(text, sizeof(text), base.size_gb < 1 ? "%.2f GB" : "%.1f GB", base.size_gb);
+  return text;
+}
+
 [[noreturn]] void fail_absent(const BaseInfo& base, const BaseSearch& search) {
-  std::string looked;
-  for (const fs::path& folder : search.folders()) {
-    looked += (looked.empty() ? "" : ", ") + (folder / base.key).string();
+  std::vector<std::string> looked;
+  for (const fs::path& folder : search.folders()) looked.push_back((folder / base.key).string());
+  if (!base.hf_id.empty() && !search.hub_cache.empty()) {
+    looked.push_back(HubCache(search.hub_cache, base.hf_id).snapshot(base.revision).string());
   }
-  const std::string source = base.hf_id.empty()
-                                 ? std::string(base.key)
-                                 : "https://huggingface.co/" + std::string(base.hf_id);
-  fail("base " + in_quotes(base.key) + " is not on this machine",
-       "downloading is not built yet: copy the folder of " + source + " to $DLM_BASES/" +
-           std::string(base.key) + " (looked in: " + (looked.empty() ? "no folder" : looked) + ")");
+  const std::string places =
+      " (looked in: " + (looked.empty() ? "no folder" : join(looked, ", ")) + ")";
+  const std::string message = "base " + in_quotes(base.key) + " is not on this machine";
+  if (base.hf_id.empty()) fail(message, "install dlm with its bases, or set DLM_BASES" + places);
+  fail(message, "`dlm bases pull " + std::string(base.key) + "` fetches it (" + cost_of(base) +
+                    ")" + places);
+}
+
+// A folder of the cache that lacks something can be completed.
+void check_fetched(const fs::path& folder, std::string_view base) {
+  try {
+    check_base_files(folder);
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.message(),
+                "`dlm bases pull " + std::string(base) +
+                    "` fetches what is missing, and `dlm bases verify " + std::string(base) +
+                    "` finds what is damaged",
+                error.place());
+  }
+}
+
+// The commit that a name on the hub stands for here; none when this machine does not know it.
+std::optional<std::string> commit_of(std::string_view base, const HubName& name,
+                                     const BaseSearch& search) {
+  if (const auto pinned = search.commits.find(base); pinned != search.commits.end()) {
+    return pinned->second;
+  }
+  return HubCache(search.hub_cache, name.repository)
+      .commit_of(name.revision.empty() ? kDefaultRevision : name.revision);
+}
+
+fs::path locate_hub_base(std::string_view base, const BaseSearch& search) {
+  const HubName name = parse_hub_name(base);
+  const auto commit = search.hub_cache.empty() ? std::nullopt : commit_of(base, name, search);
+  if (commit) {
+    const fs::path folder = HubCache(search.hub_cache, name.repository).snapshot(*commit);
+    if (is_folder(folder)) {
+      check_fetched(folder, base);
+      return folder;
+    }
+  }
+  std::string wanted(base), which;
+  if (const auto pinned = search.commits.find(base); pinned != search.commits.end()) {
+    wanted = HubName{name.repository, pinned->second}.text();
+    which = " at the commit of the document's runs";
+  }
+  fail("base " + in_quotes(base) + " is not on this machine" + which,
+       "`dlm bases pull " + wanted + "` fetches it");
 }
 
 std::string shard_digests(const fs::path& folder) {
@@ -127,6 +166,7 @@ BaseSearch BaseSearch::of_process() {
     search.installed_folder = program.parent_path().parent_path() / "share" / "dlm" / "bases";
   }
   search.built_folder = fs::path(DLM_SOURCE_ROOT) / "assets";
+  search.hub_cache = hub_cache_folder([](const char* name) { return std::getenv(name); });
   return search;
 }
 
@@ -139,27 +179,79 @@ std::vector<fs::path> BaseSearch::folders() const {
 }
 
 fs::path locate_base(std::string_view key_or_path, const BaseSearch& search) {
-  if (key_or_path.starts_with(kHub)) {
-    const std::string_view id = key_or_path.substr(kHub.size());
-    fail("base " + in_quotes(key_or_path) + " is not on this machine",
-         "downloading is not built yet: copy the folder of https://huggingface.co/" +
-             std::string(id) + " to this machine and name it by its path, as ./my-base");
-  }
+  if (is_hub_name(key_or_path)) return locate_hub_base(key_or_path, search);
   if (key_or_path.find('/') != std::string_view::npos) {
     const fs::path folder = locate_path(key_or_path);
-    check_files(folder);
+    check_base_files(folder);
     return folder;
   }
-  const BaseInfo* base = find_base(key_or_path);
-  if (base == nullptr) fail_unknown(key_or_path);
+  const BaseInfo& base = require_known_base(key_or_path);
   for (const fs::path& folder : search.folders()) {
-    const fs::path candidate = folder / base->key;
+    const fs::path candidate = folder / base.key;
     std::error_code ignored;
     if (!fs::is_directory(candidate, ignored)) continue;
-    check_files(candidate);
+    check_base_files(candidate);
     return candidate;
   }
-  fail_absent(*base, search);
+  if (!base.hf_id.empty() && !search.hub_cache.empty()) {
+    const fs::path folder = HubCache(search.hub_cache, base.hf_id).snapshot(base.revision);
+    if (is_folder(folder)) {
+      check_fetched(folder, key_or_path);
+      return folder;
+    }
+  }
+  fail_absent(base, search);
+}
+
+const BaseInfo& require_known_base(std::string_view key) {
+  const BaseInfo* base = find_base(key);
+  if (base == nullptr) fail_unknown(key);
+  return *base;
+}
+
+bool is_absent_base(std::string_view key_or_path, const BaseSearch& search) {
+  try {
+    locate_base(key_or_path, search);
+    return false;
+  } catch (const Error&) {
+  }
+  if (is_hub_name(key_or_path)) return true;
+  const BaseInfo* base = find_base(key_or_path);
+  if (base == nullptr || base->hf_id.empty()) return false;
+  // One that lies here and is broken has to be mended, not hidden behind another copy.
+  const auto folders = search.folders();
+  return std::none_of(folders.begin(), folders.end(),
+                      [&](const fs::path& folder) { return is_folder(folder / base->key); });
+}
+
+void check_base_files(const fs::path& folder) {
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+    check_json_file(folder, name);
+  }
+  try {
+    load_model_config(folder);
+    SafetensorsSet::open(folder);
+  } catch (const Error& e) {
+    // A damaged file of a base is a fault of the base, whatever its format calls it.
+    throw Error(ErrorKind::kBase, e.message(), e.hint(), e.place());
+  }
+}
+
+bool is_whole_base(const fs::path& folder) {
+  try {
+    check_base_files(folder);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// The commit of a folder in the cache: its name, since the cache keeps one folder each.
+static std::string hub_commit_of(const fs::path& folder, const BaseSearch& search) {
+  const std::string name = folder.filename().string();
+  const bool is_of_cache = !search.hub_cache.empty() && is_commit(name) &&
+                           folder.parent_path().parent_path().parent_path() == search.hub_cache;
+  return is_of_cache ? name : std::string();
 }
 
 Base open_base(std::string_view key_or_path, const BaseSearch& search) {
@@ -167,6 +259,7 @@ Base open_base(std::string_view key_or_path, const BaseSearch& search) {
   base.key = std::string(key_or_path);
   base.folder = locate_base(key_or_path, search);
   base.revision = weights_digest(base.folder);
+  base.commit = hub_commit_of(base.folder, search);
   return base;
 }
 

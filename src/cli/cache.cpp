@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <iostream>
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/console.h"
 #include "cli/duration.h"
 #include "data/token_cache.h"
@@ -90,14 +90,6 @@ int run_prune(const CacheOptions& options, const GlobalOptions& globals) {
   write_out(fmt::format("removed {} entries older than {}\n", removed,
                         options.older_than.value_or(std::to_string(days) + "d")));
   return 0;
-}
-
-// Asks on standard error; only "y" and "yes" agree.
-bool agrees(const std::string& question) {
-  say(question + " [y/N]");
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
 }
 
 int run_clear(const CacheOptions& options, const GlobalOptions& globals) {

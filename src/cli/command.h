@@ -34,6 +34,7 @@ Action add_migrate(CLI::App& app, const GlobalOptions& globals);
 Action add_replay(CLI::App& app, const GlobalOptions& globals);
 Action add_reproduce(CLI::App& app, const GlobalOptions& globals);
 Action add_templates(CLI::App& app, const GlobalOptions& globals);
+Action add_bases(CLI::App& app, const GlobalOptions& globals);
 Action add_cache(CLI::App& app, const GlobalOptions& globals);
 Action add_pretrain(CLI::App& app, const GlobalOptions& globals);
 Action add_export(CLI::App& app, const GlobalOptions& globals);

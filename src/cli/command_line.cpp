@@ -60,6 +60,7 @@ int run_command_line(int argc, char** argv) {
   actions["replay"] = add_replay(app, globals);
   actions["reproduce"] = add_reproduce(app, globals);
   actions["templates"] = add_templates(app, globals);
+  actions["bases"] = add_bases(app, globals);
   actions["cache"] = add_cache(app, globals);
   actions["pretrain"] = add_pretrain(app, globals);
   actions["export"] = add_export(app, globals);

@@ -1,15 +1,12 @@
 // dlm init: writes a fresh document, empty or from the gallery, and creates its store.
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 
-#include "bases/license.h"
-#include "bases/media_base.h"
+#include "bases/hub_name.h"
 #include "bases/registry.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/console.h"
 #include "doc/document.h"
 #include "doc/gallery.h"
@@ -18,8 +15,8 @@
 #include "store/store_layout.h"
 #include "store/store_lock.h"
 #include "support/clock.h"
-#include "support/text.h"
 #include "support/ulid.h"
+#include "train/run_record.h"
 
 namespace dlm {
 
@@ -49,9 +46,9 @@ std::string chosen_base(const InitOptions& options, const GalleryTemplate* from)
 
 // A base whose kind is known must be of the kind that the document needs.
 void check_modality(const InitOptions& options, const std::string& base) {
-  const MediaBase* media = find_media_base(base);
-  if (!media && !find_base(base)) return;
-  const std::string is = media ? base_of(media->modality) : "a text base";
+  const BaseInfo* known = find_any_base(base);
+  if (!known) return;
+  const std::string is = base_of(known->modality);
   std::string needed = "a text base";
   if (options.multimodal) needed = base_of(Modality::kVisionLanguage);
   if (options.audio) needed = base_of(Modality::kAudioLanguage);
@@ -62,39 +59,18 @@ void check_modality(const InitOptions& options, const std::string& base) {
                   : "leave --base out for one that does");
 }
 
-// The revision of a base that is on this machine, "" for one that is not: that is told at once, but
-// is no reason to refuse a document. A misspelt key is.
-std::string look_up(std::string& base) {
+// A base that is on this machine, one without a revision else: that is told at once, but is no
+// reason to refuse a document. A misspelt key is.
+Base look_up(const std::string& base) {
+  const BaseSearch search = base_search();
   try {
-    const Base found = open_base(base, base_search());
-    base = found.key;
-    return found.revision;
+    return open_base(base, search);
   } catch (const Error& e) {
-    if (!find_base(base) && !find_media_base(base) && !base.starts_with("hf:")) throw;
-    warn(e.message());
-    return {};
+    if (!find_any_base(base) && !is_hub_name(base)) throw;
+    warn(e.message() +
+         (is_absent_base(base, search) ? "; `dlm bases pull " + base + "` fetches it" : ""));
+    return {base, {}, {}, {}};
   }
-}
-
-// None for a base without conditions. Throws Error(kLicense) where they are not accepted.
-std::optional<LicenseAcceptance> accept_license(const InitOptions& options,
-                                                const std::string& base) {
-  const auto license = gated_license(base);
-  if (!license) return std::nullopt;
-  LicenseAcceptance acceptance{format_utc(system_clock().unix_seconds()), std::string(license->url),
-                               std::string(license->spdx), "cli_flag"};
-  if (options.accepts_license) return acceptance;
-  if (::isatty(STDIN_FILENO) && ::isatty(STDERR_FILENO)) {
-    say("base " + base + " is given under the licence at " + acceptance.license_url);
-    say("Accept and continue? [y/N]");
-    std::string answer;
-    std::getline(std::cin, answer);
-    answer = lower_ascii(trim(answer));
-    acceptance.via = "interactive";
-    if (answer == "y" || answer == "yes") return acceptance;
-  }
-  throw Error(ErrorKind::kLicense, "the licence of base " + base + " is not accepted",
-              "read " + acceptance.license_url + ", then say --i-accept-license");
 }
 
 // The id of the document that is overwritten, or a new one where it has none.
@@ -128,12 +104,16 @@ int run_init(const InitOptions& options, const GlobalOptions& globals) {
   }
   const GalleryTemplate* from =
       options.template_name ? &find_template(*options.template_name) : nullptr;
-  std::string base = chosen_base(options, from);
+  const std::string base = chosen_base(options, from);
   check_modality(options, base);
-  const std::string revision = look_up(base);
+  const Base found = look_up(base);
 
   Manifest manifest;
-  manifest.license_acceptance = accept_license(options, base);
+  ConsentRequest consent;
+  consent.base = base;
+  consent.home = home_folder(globals);
+  consent.is_given = options.accepts_license;
+  manifest.license_acceptance = require_license(consent);
   const Clock& clock = system_clock();
   // The store of an overwritten document goes on under its id.
   const std::string id = exists ? id_to_keep(path) : new_ulid(clock, os_random);
@@ -147,7 +127,8 @@ int run_init(const InitOptions& options, const GlobalOptions& globals) {
   manifest.created_at = format_utc(clock.unix_seconds());
   manifest.updated_at = manifest.created_at;
   manifest.base_model = base;
-  if (!revision.empty()) manifest.base_model_revision = revision;
+  if (!found.revision.empty()) manifest.base_model_revision = found.revision;
+  pin_commit(manifest.pinned_versions, found.commit);
   manifest.source_path = fs::absolute(path).lexically_normal().string();
   provision(store, lock, std::move(manifest));
   if (globals.quiet) return 0;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/console.h"
 #include "doc/document.h"
 #include "infer/session.h"
@@ -182,7 +183,17 @@ int run_prompt(const PromptOptions& options, const GlobalOptions& globals) {
       base_key = read_manifest(store).base_model;
     }
   }
-  const Base base{base_key, locate_base(base_key, base_search()), {}};
+  ConsentRequest consent;
+  consent.base = base_key;
+  consent.home = home_folder(globals);
+  consent.may_ask = false;
+  BaseSearch search = base_search();
+  if (store.is_initialized()) {
+    consent.of_store = read_manifest(store).license_acceptance;
+    search.commits = pinned_commits(store);
+  }
+  require_license(consent);
+  const Base base{base_key, locate_base(base_key, search), {}, {}};
   if (trained) require_trained_base(*trained, base.folder);
   Device device(globals.num_threads);
   const auto session = Session::open(base, adapter, device, weights_of(options.weights));

@@ -5,15 +5,23 @@
 
 #include <memory>
 
+#include "bases/hub_name.h"
+#include "bases/registry.h"
+#include "cli/base_fetch.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/console.h"
 #include "cli/size.h"
 #include "data/directory_scaffold.h"
 #include "data/source_report.h"
+#include "doc/document.h"
+#include "store/manifest.h"
+#include "store/store_layout.h"
 #include "support/clock.h"
 #include "support/progress.h"
 #include "train/prepare.h"
 #include "train/run.h"
+#include "train/run_record.h"
 
 namespace dlm {
 
@@ -37,6 +45,8 @@ struct TrainOptions {
   bool dry_run = false;
   bool json = false;
   bool allow_secrets = false;
+  bool accepts_license = false;
+  bool pull = false;
   // With a folder:
   std::vector<std::string> include;
   std::vector<std::string> exclude;
@@ -137,6 +147,47 @@ void refuse_folder_flags(const TrainOptions& options) {
               "write training.sources into the document instead", {options.path});
 }
 
+// Consent, warnings and, where it is asked for or agreed to, fetching of the base. What else is
+// wrong with the document or the base is told by the run itself.
+std::optional<LicenseAcceptance> ready_base(const TrainOptions& options,
+                                            const GlobalOptions& globals,
+                                            const TrainRequest& request) {
+  Frontmatter front;
+  try {
+    front = load_document(request.document).frontmatter;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  const std::string base = request.base.value_or(front.base_model);
+  ConsentRequest consent;
+  consent.base = base;
+  consent.home = request.home;
+  consent.is_given = options.accepts_license;
+  const StoreLayout store(request.home, front.dlm_id);
+  BaseSearch search = request.bases;
+  if (store.is_initialized()) {
+    consent.of_store = read_manifest(store).license_acceptance;
+    search.commits = pinned_commits(store);
+  }
+  auto license = require_license(consent);
+  if (const BaseInfo* known = find_base(base); known && !known->capability_warning.empty()) {
+    warn("base " + base + ": " + std::string(known->capability_warning));
+  }
+  if (options.dry_run || !is_absent_base(base, search)) return license;
+  std::string wanted = base;
+  if (const auto pinned = search.commits.find(base); pinned != search.commits.end()) {
+    HubName name = parse_hub_name(base);
+    name.revision = pinned->second;
+    wanted = name.text();
+  }
+  if (options.pull) {
+    fetch_base(wanted, globals.quiet);
+  } else if (is_at_terminal()) {
+    offer_to_fetch(wanted, globals.quiet);
+  }
+  return license;
+}
+
 int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   TrainRequest request;
   request.document = options.path;
@@ -167,6 +218,7 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   request.num_threads = globals.num_threads;
   request.dry_run = options.dry_run;
   request.clock = &system_clock();
+  request.license = ready_base(options, globals, request);
   TrainConsole console(globals.quiet);
   const TrainResult result = train_document(request, console.events());
   console.finish();
@@ -279,6 +331,10 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
       ->check(CLI::IsMember({"strict", "permissive"}));
   command->add_flag("--rescaffold", options->rescaffold,
                     "Of a folder: write its document anew, under the same id");
+  command->add_flag("--i-accept-license", options->accepts_license,
+                    "Accept the licence of a base that asks for it");
+  command->add_flag("--pull", options->pull,
+                    "Fetch the base from the hub when it is not on this machine");
   command->add_flag("--dry-run", options->dry_run, "Show the plan and its cost, train nothing");
   command->add_flag("--json", options->json, "Print the result as JSON");
   return [options, &globals] { return run_train(*options, globals); };

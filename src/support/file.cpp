@@ -18,34 +18,10 @@
 
 #include "support/clock.h"
 #include "support/error.h"
-#include "support/file_faults.h"
+#include "support/file_step.h"
 
 namespace dlm {
 namespace {
-
-[[noreturn]] void throw_io(const std::string& action, const fs::path& path, int code) {
-  std::string hint;
-  if (code == ENOSPC || code == EDQUOT) {
-    hint = "the disk is full: free some space and run the command again; nothing was changed";
-  } else if (code == EACCES || code == EPERM || code == EROFS) {
-    hint = "check the permissions of the file and its folder";
-  } else if (code == ENOENT) {
-    hint = "check the path";
-  }
-  throw Error(ErrorKind::kIo, "cannot " + action + ": " + std::generic_category().message(code),
-              hint, {path.string()});
-}
-
-// Runs a step after asking the fault. `call` returns a negative number and sets errno on failure.
-template <typename Call>
-auto step(FileStep kind, const std::string& action, const fs::path& path, Call call) {
-  if (const int fault = ask_file_fault(kind, path)) throw_io(action, path, fault);
-  while (true) {
-    const auto result = call();
-    if (result >= 0) return result;
-    if (errno != EINTR) throw_io(action, path, errno);
-  }
-}
 
 class Descriptor {
  public:
@@ -71,8 +47,20 @@ fs::path folder_of(const fs::path& path) {
   return path.parent_path().empty() ? fs::path(".") : path.parent_path();
 }
 
-constexpr std::string_view kTemporaryMark = ".tmp.";
-constexpr int kSuffixDigits = 8;
+}  // namespace
+
+[[noreturn]] void throw_io(const std::string& action, const fs::path& path, int code) {
+  std::string hint;
+  if (code == ENOSPC || code == EDQUOT) {
+    hint = "the disk is full: free some space and run the command again; nothing was changed";
+  } else if (code == EACCES || code == EPERM || code == EROFS) {
+    hint = "check the permissions of the file and its folder";
+  } else if (code == ENOENT) {
+    hint = "check the path";
+  }
+  throw Error(ErrorKind::kIo, "cannot " + action + ": " + std::generic_category().message(code),
+              hint, {path.string()});
+}
 
 std::string random_suffix() {
   std::array<std::byte, kSuffixDigits / 2> bytes;
@@ -95,8 +83,6 @@ void write_all(int descriptor, const fs::path& path, std::span<const std::byte> 
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
 }
-
-}  // namespace
 
 bool path_exists(const fs::path& path) {
   std::error_code ignored;

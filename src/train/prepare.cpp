@@ -130,6 +130,14 @@ Prepared parsed(std::string document_bytes, const std::string& shown_path,
   return p;
 }
 
+// Where the store's runs have settled what a name on the hub stands for.
+BaseSearch with_commits(BaseSearch bases, const PrepareOptions& asked, const Frontmatter& front) {
+  if (!asked.home.empty() && bases.commits.empty()) {
+    bases.commits = pinned_commits(StoreLayout(asked.home, front.dlm_id));
+  }
+  return bases;
+}
+
 }  // namespace
 
 fs::path source_index_path(const fs::path& home, const Frontmatter& frontmatter) {
@@ -148,8 +156,9 @@ Prepared prepare(std::string document_bytes, const std::string& shown_path,
   check_supported(p.document.frontmatter);
   add_sources(p, asked, on_warning);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
-  p.base_stamp = weights_stamp(locate_base(key, bases));
-  p.base = open_base(key, bases);
+  const BaseSearch search = with_commits(bases, asked, p.document.frontmatter);
+  p.base_stamp = weights_stamp(locate_base(key, search));
+  p.base = open_base(key, search);
   refuse_media(p.document, p.base.key);
   make_rows(p, on_warning, asked);
   return p;
@@ -161,7 +170,7 @@ Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
   Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
   add_sources(p, asked, on_warning);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
-  p.base = {key, locate_base(key, bases), {}};
+  p.base = {key, locate_base(key, bases), {}, {}};
   asked.uses_token_cache = false;
   make_rows(p, on_warning, asked);
   return p;

@@ -193,8 +193,9 @@ Reproduction reproduce_version(const ReproduceRequest& request, const TrainEvent
   PrepareOptions asked;
   asked.document = request.document;  // not the copy: relative paths begin where it lies
   asked.allows_secrets = record->allows_secrets;
-  Prepared p =
-      prepare(std::move(document), copy.string(), record->inputs.base, request.bases, {}, asked);
+  BaseSearch bases = request.bases;
+  if (!record->base_commit.empty()) bases.commits[record->inputs.base] = record->base_commit;
+  Prepared p = prepare(std::move(document), copy.string(), record->inputs.base, bases, {}, asked);
   add_replay_rows(p, replayed_by(record->inputs.replayed, store), {});
   Retraining(request, events, result, *record, p).run();
   result.is_same = result.retrained_sha256 == result.recorded_sha256 &&

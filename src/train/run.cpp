@@ -116,6 +116,7 @@ class Run {
       manifest_.base_model_revision = p_.base.revision;
       manifest_.source_path = fs::absolute(request_.document).lexically_normal().string();
     }
+    manifest_.license_acceptance = request_.license;
     if (record_current_version(manifest_, store_, *lock_, warner())) {
       write_manifest(store_, manifest_, *lock_);
       note(
@@ -152,6 +153,8 @@ class Run {
     record_.base_model_revision = p_.base.revision;
     record_.base_model_sha256 = p_.base.revision;
     record_.pinned_versions = pinned_versions(machinery_);
+    pin_commit(record_.pinned_versions, p_.base.commit);
+    record_.license_acceptance = request_.license;
     record_.seed = result_.plan.seed;
     record_.determinism_class = "strong";
     record_.last_run_id = result_.run_id;
@@ -300,6 +303,7 @@ class Run {
     version_record_.started_at = format_utc(started_);
     version_record_.ended_at = format_utc(request_.clock->unix_seconds());
     version_record_.inputs = state_.inputs;
+    version_record_.base_commit = p_.base.commit;
     version_record_.document_sha256 = p_.document.sha256_of_bytes;
     version_record_.base_weights_stamp = p_.base_stamp;
     version_record_.general_rows_sha256 = general_digest(state_.general);

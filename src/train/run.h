@@ -12,6 +12,7 @@
 #include "bases/locate.h"
 #include "data/source_sections.h"
 #include "doc/warning.h"
+#include "store/license_acceptance.h"
 #include "store/lock_file.h"
 #include "support/clock.h"
 #include "support/file.h"
@@ -40,6 +41,7 @@ struct TrainRequest {
   // every step.
   int64_t checkpoint_seconds = 60;
   bool allows_secrets = false;  // takes source files with text that looks like a secret
+  std::optional<LicenseAcceptance> license;  // of a base that asks for consent; recorded
   const Clock* clock = nullptr;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bases/hub_name.h"
 #include "data/source_report.h"
 #include "store/adapter_versions.h"
 #include "store/lock_file.h"
@@ -15,6 +16,8 @@
 namespace dlm {
 
 namespace {
+
+constexpr const char* kBaseCommit = "base_commit";
 
 Json part_json(const RunPart& part) {
   Json json = Json::object();
@@ -50,6 +53,7 @@ RunRecord record_from(const Json& json) {
       r.inputs.replayed.push_back(reference.as_string());
     }
   }
+  if (const Json* commit = json.find("base_commit")) r.base_commit = commit->as_string();
   r.document_sha256 = json.at("document_sha256").as_string();
   r.base_weights_stamp = json.at("base_weights_stamp").as_string();
   r.general_rows_sha256 = json.at("general_rows_sha256").as_string();
@@ -97,6 +101,7 @@ Json run_record_json(const RunRecord& r, Json plan) {
   json.set("adapter_config_sha256", r.adapter_config_sha256);
   json.set("adapter_sha256", r.adapter_sha256);
   json.set("allows_secrets", r.allows_secrets);
+  json.set("base_commit", r.base_commit);
   json.set("base_model", r.inputs.base);
   json.set("base_model_revision", r.inputs.base_revision);
   json.set("base_weights_stamp", r.base_weights_stamp);
@@ -153,7 +158,8 @@ std::optional<RunRecord> read_run_record(const fs::path& version) {
 
 void record_run(Manifest& manifest, const RunRecord& record, int64_t version,
                 const Document& document) {
-  const PinnedVersions pinned = pinned_versions(record.parts.back().machinery);
+  PinnedVersions pinned = pinned_versions(record.parts.back().machinery);
+  pin_commit(pinned, record.base_commit);
   TrainingRun run;
   run.run_id = record.run_id;
   run.started_at = record.started_at;
@@ -199,6 +205,19 @@ bool record_current_version(Manifest& manifest, const StoreLayout& store, const 
 
 PinnedVersions pinned_versions(const Machinery& m) {
   return own_pinned_versions(m.program, m.onednn, m.instruction_set);
+}
+
+void pin_commit(PinnedVersions& versions, const std::string& commit) {
+  if (!commit.empty()) versions[kBaseCommit] = commit;
+}
+
+std::map<std::string, std::string, std::less<>> pinned_commits(const StoreLayout& store) {
+  if (!store.is_initialized()) return {};
+  const Manifest manifest = read_manifest(store);
+  const auto found = manifest.pinned_versions.find(kBaseCommit);
+  if (found == manifest.pinned_versions.end() || !found->second) return {};
+  if (!is_hub_name(manifest.base_model)) return {};  // a key is pinned by the registry
+  return {{manifest.base_model, *found->second}};
 }
 
 std::string weights_stamp(const fs::path& base_folder) {

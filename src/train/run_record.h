@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct RunRecord {
   std::string started_at;
   std::string ended_at;
   RunInputs inputs;  // without the adapter's configuration, which lies beside the record
+  std::string base_commit;  // on its hub, where it lay in the hub's cache; else empty
   std::string document_sha256;
   std::string base_weights_stamp;  // weights_stamp() of the base's folder
   std::string general_rows_sha256;
@@ -63,6 +65,12 @@ bool record_current_version(Manifest& manifest, const StoreLayout& store, const 
 
 // Versions of what computed, with the keys of the Python program as null.
 PinnedVersions pinned_versions(const Machinery& machinery);
+
+// Adds the commit of a base from the hub, unless it is empty: a name such as hf:org/name stands for
+// another one tomorrow.
+void pin_commit(PinnedVersions& versions, const std::string& commit);
+// The commits that a store's runs have pinned, for BaseSearch::commits.
+std::map<std::string, std::string, std::less<>> pinned_commits(const StoreLayout& store);
 
 // Names, sizes and times of the files of the weights, one a line: as long as it stays, so does the
 // digest, for which the weights would have to be read whole.

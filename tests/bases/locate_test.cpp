@@ -115,22 +115,61 @@ TEST_F(LocateBase, ListsTheKeysWhenNoneIsNear) {
 TEST_F(LocateBase, SaysHowToPutAKnownBaseOnThisMachine) {
   const Error e = error_of("smollm2-135m");
   EXPECT_EQ(e.kind(), ErrorKind::kBase);
-  EXPECT_EQ(e.hint(),
-            "downloading is not built yet: copy the folder of "
-            "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct to $DLM_BASES/smollm2-135m "
-            "(looked in: " +
-                (root_ / "own/smollm2-135m").string() + ", " +
-                (root_ / "installed/smollm2-135m").string() + ", " +
-                (root_ / "built/smollm2-135m").string() + ")");
+  EXPECT_EQ(e.hint(), "`dlm bases pull smollm2-135m` fetches it (0.27 GB) (looked in: " +
+                          (root_ / "own/smollm2-135m").string() + ", " +
+                          (root_ / "installed/smollm2-135m").string() + ", " +
+                          (root_ / "built/smollm2-135m").string() + ")");
 }
 
-TEST_F(LocateBase, SaysThatTheHubIsNotReachedYet) {
-  const Error e = error_of("hf:org/name");
+TEST_F(LocateBase, SaysHowToPutABaseOfTheHubOnThisMachine) {
+  const Error e = error_of("hf:org/name@v1");
   EXPECT_EQ(e.kind(), ErrorKind::kBase);
-  EXPECT_EQ(e.message(), "base \"hf:org/name\" is not on this machine");
-  EXPECT_EQ(e.hint(),
-            "downloading is not built yet: copy the folder of https://huggingface.co/org/name to "
-            "this machine and name it by its path, as ./my-base");
+  EXPECT_EQ(e.message(), "base \"hf:org/name@v1\" is not on this machine");
+  EXPECT_EQ(e.hint(), "`dlm bases pull hf:org/name@v1` fetches it");
+  EXPECT_EQ(error_of("hf:org").hint(),
+            "write hf:org/name, or hf:org/name@revision with a commit, branch or tag");
+}
+
+TEST_F(LocateBase, LooksIntoTheCacheOfTheHubLast) {
+  search_.hub_cache = root_ / "hub";
+  const std::string commit = "12fd25f77366fa6b3b4b768ec3050bf629380bac";
+  const fs::path snapshot =
+      root_ / "hub/models--HuggingFaceTB--SmolLM2-135M-Instruct/snapshots" / commit;
+  make_base(snapshot);
+  EXPECT_EQ(locate_base("smollm2-135m", search_), snapshot);
+  EXPECT_EQ(open_base("smollm2-135m", search_).commit, commit);
+  make_base(root_ / "own/smollm2-135m");
+  EXPECT_EQ(locate_base("smollm2-135m", search_), root_ / "own/smollm2-135m");
+  EXPECT_EQ(open_base("smollm2-135m", search_).commit, "");
+}
+
+TEST_F(LocateBase, AnUnfinishedFetchIsSaidToBeOne) {
+  search_.hub_cache = root_ / "hub";
+  const fs::path snapshot = root_ /
+                            "hub/models--HuggingFaceTB--SmolLM2-135M-Instruct/snapshots/"
+                            "12fd25f77366fa6b3b4b768ec3050bf629380bac";
+  make_base(snapshot);
+  fs::remove(snapshot / "model.safetensors");
+  EXPECT_EQ(error_of("smollm2-135m").hint(),
+            "`dlm bases pull smollm2-135m` fetches what is missing, and `dlm bases verify "
+            "smollm2-135m` finds what is damaged");
+}
+
+TEST_F(LocateBase, ANameOnTheHubIsWhatItsRefSaysUnlessItIsPinned) {
+  search_.hub_cache = root_ / "hub";
+  const fs::path repository = root_ / "hub/models--org--name";
+  const std::string first(40, 'a'), second(40, 'b');
+  make_base(repository / "snapshots" / first);
+  make_base(repository / "snapshots" / second);
+  fs::create_directories(repository / "refs");
+  write_file_atomic(repository / "refs/main", second);
+  EXPECT_EQ(locate_base("hf:org/name", search_), repository / "snapshots" / second);
+  EXPECT_EQ(locate_base("hf:org/name@" + first, search_), repository / "snapshots" / first);
+  search_.commits["hf:org/name"] = first;
+  EXPECT_EQ(locate_base("hf:org/name", search_), repository / "snapshots" / first);
+  search_.commits["hf:org/name"] = std::string(40, 'c');
+  EXPECT_EQ(error_of("hf:org/name").message(),
+            "base \"hf:org/name\" is not on this machine at the commit of the document's runs");
 }
 
 TEST_F(LocateBase, AFileInPlaceOfTheFolderIsNotABase) {

@@ -58,6 +58,49 @@ TEST(Registry, LicencesThatAskForConsentAreMarked) {
   EXPECT_FALSE(find_base("qwen2.5-1.5b")->needs_acceptance);
 }
 
+TEST(Registry, SaysHowEachBaseIsTalkedToAndExported) {
+  for (const BaseInfo& base : known_bases()) {
+    EXPECT_FALSE(base.dialect.empty()) << base.key;
+    EXPECT_FALSE(base.gguf_arch.empty()) << base.key;
+    EXPECT_FALSE(base.pre_tokenizer.empty()) << base.key;
+    EXPECT_GT(base.size_gb, 0) << base.key;
+    EXPECT_LE(base.planned_context(), base.context_length) << base.key;
+    EXPECT_EQ(base.license_url.starts_with("https://"), !base.hf_id.empty()) << base.key;
+  }
+  EXPECT_EQ(find_base("phi-3.5-mini")->pre_tokenizer, "default");
+  EXPECT_EQ(find_base("phi-4-mini-reasoning")->pre_tokenizer, "gpt-4o");
+  EXPECT_EQ(find_base("olmo-2-7b-instruct")->pre_tokenizer, "dbrx");
+  EXPECT_EQ(find_base("llama-3.3-8b-instruct")->planned_context(), 8192);
+  EXPECT_EQ(find_base("qwen3-4b")->suggested_temperature(), 0.6);
+  EXPECT_EQ(find_base("qwen2.5-3b")->suggested_temperature(), 0.7);
+}
+
+// A draft must say the same tokens for the same text.
+TEST(Registry, DraftsShareTokenizerAndDialect) {
+  int num_pairs = 0;
+  for (const BaseInfo& base : known_bases()) {
+    if (base.draft_key.empty()) continue;
+    ++num_pairs;
+    const BaseInfo* draft = find_base(base.draft_key);
+    ASSERT_NE(draft, nullptr) << base.key;
+    EXPECT_EQ(draft->dialect, base.dialect) << base.key;
+    EXPECT_EQ(draft->pre_tokenizer, base.pre_tokenizer) << base.key;
+    EXPECT_LT(draft->params, base.params) << base.key;
+  }
+  EXPECT_EQ(num_pairs, 4);
+}
+
+TEST(Registry, LicencesThatAskForConsentForbidToPassTheWeightsOn) {
+  for (const BaseInfo& base : known_bases()) {
+    EXPECT_EQ(base.is_redistributable, !base.needs_acceptance) << base.key;
+  }
+}
+
+TEST(Registry, WarnsOfTheBaseThatTrainingDamages) {
+  EXPECT_FALSE(find_base("smollm2-135m")->capability_warning.empty());
+  EXPECT_TRUE(find_base("smollm2-360m")->capability_warning.empty());
+}
+
 // Parameter counts as the publishers' files have them.
 TEST(Registry, ShapesGiveThePublishedParameterCounts) {
   const std::pair<const char*, int64_t> counts[] = {

@@ -127,11 +127,11 @@ TEST_F(BadInput, AnUnknownBase) {
 
 TEST_F(BadInput, AKnownBaseThatIsNotHere) {
   write_document("Text.\n");
-  const ProgramResult result = run({"train", document().string(), "--base", "smollm2-135m"});
+  const ProgramResult result = run({"train", document().string(), "--base", "smollm2-360m"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_TRUE(
-      result.err.starts_with("base_model: base \"smollm2-135m\" is not on this machine\n"
-                             "hint: downloading is not built yet: "))
+      result.err.starts_with("base_model: base \"smollm2-360m\" is not on this machine\n"
+                             "hint: `dlm bases pull smollm2-360m` fetches it (0.72 GB) "))
       << result.err;
 }
 

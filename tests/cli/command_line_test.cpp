@@ -78,11 +78,11 @@ TEST_F(CommandLine, WrongUseIsExitCode2AndSaysWhat) {
 TEST_F(CommandLine, AnUnknownCommandIsNamedAndANearOneSuggested) {
   expect_refused({"trian", "notes.dlm", "--seed", "3"}, 2,
                  "dlm: there is no command \"trian\"\nhint: did you mean \"train\"?\n");
-  expect_refused(
-      {"frobnicate"}, 2,
-      "dlm: there is no command \"frobnicate\"\nhint: the commands are cache, doctor, export, "
-      "init, migrate, pretrain, prompt, replay, reproduce, show, templates, train; see "
-      "dlm --help\n");
+  expect_refused({"frobnicate"}, 2,
+                 "dlm: there is no command \"frobnicate\"\nhint: the commands are bases, cache, "
+                 "doctor, export, "
+                 "init, migrate, pretrain, prompt, replay, reproduce, show, templates, train; see "
+                 "dlm --help\n");
 }
 
 TEST_F(CommandLine, OptionsMayStandAnywhere) {

@@ -56,11 +56,13 @@ TEST_F(InitCommand, KeepsTheIdOfADocumentThatIsBrokenElsewhere) {
 }
 
 TEST_F(InitCommand, AsksForConsentToALicence) {
-  expect_refused({"init", document().string(), "--base", "llama-3.2-1b"}, 1,
-                 "warning: base \"llama-3.2-1b\" is not on this machine\n"
-                 "license: the licence of base llama-3.2-1b is not accepted\n"
-                 "hint: read https://www.llama.com/llama3_2/license/, then say "
-                 "--i-accept-license\n");
+  expect_refused(
+      {"init", document().string(), "--base", "llama-3.2-1b"}, 1,
+      "warning: base \"llama-3.2-1b\" is not on this machine; `dlm bases pull llama-3.2-1b` "
+      "fetches it\n"
+      "license: the licence of base llama-3.2-1b is not accepted\n"
+      "hint: read https://www.llama.com/llama3_2/license/, then say "
+      "--i-accept-license\n");
   const Document made = make({"--base", "llama-3.2-1b", "--i-accept-license"});
   const Json manifest = manifest_of(made);
   const Json& license = manifest.at("license_acceptance");

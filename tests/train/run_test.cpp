@@ -120,7 +120,7 @@ TEST_F(RunTest, TrainsOnABaseIn4BitsAndAnswersOnIt) {
   EXPECT_TRUE(run.at("use_qlora").as_bool());
   EXPECT_EQ(run.at("plan").at("base_weights").as_string(), "nf4");
   Device device(1);
-  const Base base{kTinyBaseKey, locate_base(kTinyBaseKey, bases()), {}};
+  const Base base{kTinyBaseKey, locate_base(kTinyBaseKey, bases()), {}, {}};
   const auto session = Session::open(base, version, device);
   EXPECT_TRUE(session->base_format().linear == QuantFormat::kNF4);
   EXPECT_EQ(session->answer("What swims in the river?", {}).text, "The otter.");
@@ -142,7 +142,7 @@ TEST_F(RunTest, TrainsOnABaseIn8BitsResumesAndAnswersOnIt) {
   EXPECT_FALSE(run.at("use_qlora").as_bool());
   EXPECT_EQ(run.at("plan").at("base_weights").as_string(), "int8");
   Device device(1);
-  const Base base{kTinyBaseKey, locate_base(kTinyBaseKey, bases()), {}};
+  const Base base{kTinyBaseKey, locate_base(kTinyBaseKey, bases()), {}, {}};
   const auto session = Session::open(base, version, device);
   EXPECT_TRUE(session->base_format() == trained_base_format("int8"));
   EXPECT_EQ(session->answer("What swims in the river?", {}).text, "The otter.");
