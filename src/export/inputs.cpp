@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bases/media_base.h"
+#include "bases/registry.h"
 #include "export/export_fault.h"
 #include "infer/session.h"
 #include "model/peft_config.h"
@@ -23,7 +23,7 @@ constexpr const char* kTrainHint = "run `dlm train` before exporting";
 }
 
 void refuse_media(const std::string& key, ExportTarget target) {
-  const MediaBase* media = find_media_base(key);
+  const BaseInfo* media = find_media_base(key);
   if (media == nullptr) return;
   const bool is_misuse = target == ExportTarget::kVllm || target == ExportTarget::kMlxServe;
   throw Error(is_misuse ? ErrorKind::kUsage : ErrorKind::kExport,
