@@ -170,7 +170,7 @@ Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
   Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
   add_sources(p, asked, on_warning);
   const std::string key = base.value_or(p.document.frontmatter.base_model);
-  p.base = {key, locate_base(key, bases), {}, {}};
+  p.base = {key, locate_base(key, with_commits(bases, asked, p.document.frontmatter)), {}, {}};
   asked.uses_token_cache = false;
   make_rows(p, on_warning, asked);
   return p;
