@@ -10,6 +10,7 @@
 #include "store/manifest.h"
 #include "support/hash.h"
 #include "support/progress.h"
+#include "train/replay.h"
 
 namespace dlm {
 
@@ -170,6 +171,15 @@ ExportInputs read_inputs(const fs::path& document, const StoreLayout& store, con
                   nullptr,
                   {},
                   std::move(adapters)};
+  if (const auto& record = in.adapters.front().record; record) {
+    // Rows of the history stand behind those of the document, as they were trained.
+    try {
+      replay_again(in.prepared, store, record->inputs.replayed, on_warning);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kTrain) throw;
+      on_warning(error.message() + "; the export looks at the document's rows alone");
+    }
+  }
   in.info = find_base(in.prepared.base.key);
   for (const ExportedAdapter& adapter : in.adapters) {
     if (!adapter.record) continue;

@@ -21,11 +21,9 @@ namespace dlm {
 
 namespace {
 
-// A waiting thread spins this long before it sleeps. Waking costs 36-56 us on an idle machine and
-// some milliseconds where neighbours have taken the core; between two tokens of a generation some
-// 50 us pass in which only the caller has work. Pure spinning collapses when a neighbour takes the
-// core.
-constexpr auto kSpin = std::chrono::microseconds(200);
+// A waiting thread spins this long before it sleeps: waking costs 36-56 us, and pure spinning
+// collapses when a neighbour takes the core.
+constexpr auto kSpin = std::chrono::microseconds(50);
 
 bool spin_until(const std::function<bool()>& ready) {
   const auto deadline = std::chrono::steady_clock::now() + kSpin;
