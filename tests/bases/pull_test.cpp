@@ -346,6 +346,7 @@ TEST_F(Pull, AFullDiskKeepsWhatArrivedAndGoesOnLater) {
 }
 
 TEST_F(Pull, TwoAtOnceFetchEachFileOnce) {
+  server();  // made before the threads that share it
   std::thread other([this] { pull(); });
   pull();
   other.join();
