@@ -55,6 +55,7 @@ std::optional<ImportanceReport> make_importance(const ExportInputs& inputs, Trai
   if (!collection) {
     collection = collect_imatrix(*trained.decoder, merged ? trained.adapter.get() : nullptr, rows,
                                  options, device);
+    trained.decoder->release_pages();
   }
   notice = collection->notice;
   if (!collection->imatrix) return std::nullopt;

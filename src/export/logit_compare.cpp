@@ -13,7 +13,7 @@ namespace {
 // Rows of a head that is held in blocks are decoded so many at a time: with 2,048 columns 16 MiB.
 constexpr int64_t kHeadRows = 2048;
 constexpr int64_t kMaxChunk = 128;
-constexpr int64_t kLogitBytes = int64_t{32} << 20;  // of each model, a worker
+constexpr int64_t kLogitBytes = int64_t{12} << 20;  // of each model, a worker
 
 struct Buffers {
   std::vector<float> reference, other;  // logits, [chunk, vocab]

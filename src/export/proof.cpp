@@ -75,21 +75,32 @@ struct Pass {
   ComparedModel model;
 };
 
-void compare_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Session& exported,
-                  Device& device, ProofResult& result) {
+// What the trained model says, before the exported file is read: so the weights of both need not be
+// in memory at once.
+struct TrainedSide {
   Batch batch;
   int64_t longest = 1;
+  std::unique_ptr<Pass> pass;
+  std::vector<std::string> answers;
+};
+
+void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device,
+               TrainedSide& trained) {
   for (const TokenRow& row : rows) {
-    batch.add_row(row.tokens, row.labels(), row.id);
-    longest = std::max(longest, static_cast<int64_t>(row.tokens.size()));
+    trained.batch.add_row(row.tokens, row.labels(), row.id);
+    trained.longest = std::max(trained.longest, static_cast<int64_t>(row.tokens.size()));
   }
+  trained.pass = std::make_unique<Pass>(*request.decoder, request.adapter, trained.longest, device);
+  trained.pass->exec.forward(trained.batch);
+}
+
+void compare_rows(const std::vector<TokenRow>& rows, TrainedSide& trained, Session& exported,
+                  Device& device, ProofResult& result) {
   std::vector<TokenComparison> all;
   {
-    Pass reference(*request.decoder, request.adapter, longest, device);
-    Pass other(exported.decoder(), exported.adapter(), longest, device);
-    reference.exec.forward(batch);
-    other.exec.forward(batch);
-    all = compare_logits(reference.model, other.model, batch, device);
+    Pass other(exported.decoder(), exported.adapter(), trained.longest, device);
+    other.exec.forward(trained.batch);
+    all = compare_logits(trained.pass->model, other.model, trained.batch, device);
   }
   result.rows = static_cast<int64_t>(rows.size());
   result.tokens = static_cast<int64_t>(all.size());
@@ -137,18 +148,28 @@ std::string greedy_answer(Decoder& decoder, LoraAdapter* adapter, const ChatForm
   return format.tokenizer().decode(said.tokens, true);
 }
 
-void ask_questions(const ProofRequest& request, Session& exported, Device& device,
-                   ProofResult& result) {
-  const auto count = std::min(request.questions.size(), static_cast<size_t>(request.max_questions));
-  for (size_t i = 0; i < count; ++i) {
+size_t num_questions(const ProofRequest& request) {
+  return std::min(request.questions.size(), static_cast<size_t>(request.max_questions));
+}
+
+void ask_trained(const ProofRequest& request, Device& device, TrainedSide& trained) {
+  for (size_t i = 0; i < num_questions(request); ++i) {
+    const auto prompt = request.format->prompt(request.questions[i], request.system_prompt);
+    trained.answers.push_back(greedy_answer(*request.decoder, request.adapter, *request.format,
+                                            prompt, request.max_answer_tokens, device));
+  }
+}
+
+void ask_exported(const ProofRequest& request, TrainedSide& trained, Session& exported,
+                  Device& device, ProofResult& result) {
+  for (size_t i = 0; i < num_questions(request); ++i) {
     ProofAnswer answer;
     answer.question = request.questions[i];
     const auto prompt = request.format->prompt(answer.question, request.system_prompt);
     const auto other = exported.format().prompt(answer.question, request.system_prompt);
     answer.is_same_prompt = prompt == other;
     count_text(result, answer.is_same_prompt, answer.question);
-    answer.trained = greedy_answer(*request.decoder, request.adapter, *request.format, prompt,
-                                   request.max_answer_tokens, device);
+    answer.trained = std::move(trained.answers[i]);
     answer.exported = greedy_answer(exported.decoder(), exported.adapter(), exported.format(),
                                     other, request.max_answer_tokens, device);
     result.answers.push_back(std::move(answer));
@@ -161,7 +182,6 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
   check(request.decoder != nullptr && request.format != nullptr, "a proof needs the trained model");
   const auto exported =
       Session::open_gguf(request.gguf, request.gguf_adapter, device, request.decoder->dtype());
-  check_finite(GgufFile::open(request.gguf), device);
   const ModelConfig& trained = request.decoder->config();
   if (exported->config().vocab_size != trained.vocab_size) {
     throw Error(ErrorKind::kExport,
@@ -178,9 +198,14 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
   ProofResult result;
   result.quant = request.quant;
   result.limits = request.limits;
-  compare_rows(rows, request, *exported, device, result);
+  TrainedSide side;
+  ask_trained(request, device, side);
+  read_rows(rows, request, device, side);
+  request.decoder->release_pages();
+  check_finite(GgufFile::open(request.gguf), device);
+  compare_rows(rows, side, *exported, device, result);
   compare_tokenizers(rows, request.format->tokenizer(), exported->format().tokenizer(), result);
-  ask_questions(request, *exported, device, result);
+  ask_exported(request, side, *exported, device, result);
   result.gguf_sha256 = sha256_file_hex(request.gguf);
   if (!request.gguf_adapter.empty()) {
     result.gguf_adapter_sha256 = sha256_file_hex(request.gguf_adapter);

@@ -63,9 +63,16 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
       continue;
     }
     slot.parameter->value = load_weight(set, slot, dtype, decoder->config_, folder.string());
+    if (slot.parameter->value.owned_bytes() == 0) {
+      decoder->mapped_.emplace_back(set.file_of(slot.name), set.at(slot.name).bytes);
+    }
   }
   check_no_extra_weights(set, slots, decoder->config_, folder.string());
   return decoder;
+}
+
+void Decoder::release_pages() const {
+  for (const auto& [file, bytes] : mapped_) file->release(bytes);
 }
 
 void Decoder::quantize(const BaseFormat& format, Device& device) {

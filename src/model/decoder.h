@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/exec.h"
@@ -69,6 +71,10 @@ class Decoder {
   // Shapes alone: every weight reads as zero and takes no memory. For plans.
   static std::unique_ptr<Decoder> shapes(const ModelConfig& config, DType dtype);
 
+  // For a while the weights are not needed: what is mapped of them stops counting as this process's
+  // memory, and is read from its file again when it is.
+  void release_pages() const;
+
   // Quantizes what is not yet; adapters and graphs are made afterwards.
   void quantize(const BaseFormat& format, Device& device);
 
@@ -103,6 +109,8 @@ class Decoder {
   ModelConfig config_;
   DType dtype_ = DType::kF32;
   DecoderWeights weights_;
+  // Weights that are used as they lie in their files.
+  std::vector<std::pair<std::shared_ptr<const MappedFile>, std::span<const std::byte>>> mapped_;
 };
 
 // A graph of a decoder and the values in it that others ask for.
