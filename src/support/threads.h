@@ -1,6 +1,6 @@
 // A fixed set of worker threads for data-parallel loops. Which worker runs which task is left to
-// chance, so a task's result may depend on its number only; that is what keeps every result the same
-// at any thread count.
+// chance, so a task's result may depend on its number only; that is what keeps every result the
+// same at any thread count.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,10 @@ class ThreadPool {
 
   int num_threads() const;
 
-  // Calls body(task, worker) for each task in [0, num_tasks), worker in [0, num_threads). Returns when
-  // all are done; rethrows the exception of the lowest-numbered task that threw. Not reentrant: one
-  // caller at a time.
+  // Calls body(task, worker) for each task in [0, num_tasks), worker in [0, num_threads). Tasks
+  // begin in the order of their numbers, so one may wait for a lower one. Returns when all are
+  // done; rethrows the exception of the lowest-numbered task that threw. Not reentrant: one caller
+  // at a time.
   void run(int64_t num_tasks, const std::function<void(int64_t task, int worker)>& body);
 
  private:

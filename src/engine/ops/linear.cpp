@@ -3,7 +3,9 @@
 
 #include "engine/ops/linear.h"
 
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "engine/cpu/gemm.h"
 #include "engine/dora.h"
@@ -183,22 +185,40 @@ LowRankTerm LinearOp<T>::low_rank_term(Exec& exec, size_t i, int64_t first, int6
           lora->bt.value.f32() + col, out(i), lora->rank};
 }
 
-// A few tokens: every weight row is read once and multiplied by all of them.
+// A few tokens: every weight row is read once and multiplied by all of them. The tasks that make
+// lora_hidden come first and begin in order, so that those that need it seldom wait: handing out
+// work twice would cost a tenth of a token's time.
 template <class T>
 void LinearOp<T>::forward_few(Exec& exec) const {
+  constexpr int64_t kLoraRows = 4;
   const int64_t tokens = exec.tokens();
   const FewTokens<T> x(exec.kernels(), exec.data<T>(x_), tokens, in_);
-  project_few(exec, x.lines());
   std::vector<Tile> tasks;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    const int64_t rank = specs_[i].lora == nullptr ? 0 : specs_[i].lora->rank;
+    for (int64_t row = 0; row < rank; row += kLoraRows) {
+      tasks.push_back({i, 0, tokens, row, std::min(kLoraRows, rank - row)});
+    }
+  }
+  const auto num_projections = static_cast<int64_t>(tasks.size());
   for (size_t i = 0; i < specs_.size(); ++i) {
     for (int64_t col = 0; col < out(i); col += kFewRows) {
       tasks.push_back({i, 0, tokens, col, std::min(kFewRows, out(i) - col)});
     }
   }
+  std::atomic<int64_t> num_projected = 0;
   exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int) {
     const Tile& t = tasks[static_cast<size_t>(index)];
+    if (index < num_projections) {
+      project_few(exec, x.lines(), t);
+      num_projected.fetch_add(1, std::memory_order_release);
+      return;
+    }
     float product[kFewRows * kFewTokens];
     x.multiply(exec.kernels(), *specs_[t.spec].weight, t.col, t.cols, product, t.cols);
+    while (num_projected.load(std::memory_order_acquire) < num_projections) {
+      std::this_thread::yield();
+    }
     for (int64_t m = 0; m < tokens; ++m) {
       float* line = product + m * t.cols;
       add_lora(exec, t.spec, m, 1, t.col, t.cols, line);
@@ -208,28 +228,17 @@ void LinearOp<T>::forward_few(Exec& exec) const {
   });
 }
 
-// lora_hidden = scale * x A^T of a few tokens, in f32. Factors of one layer are small, but those of
-// all layers are a good part of what a token reads: the workers share them.
+// lora_hidden = scale * x A^T of a few tokens, in f32: rows [t.col, t.col + t.cols) of A. Factors
+// of one layer are small, but those of all layers are a good part of what a token reads.
 template <class T>
-void LinearOp<T>::project_few(Exec& exec, const FewLines& x) const {
-  constexpr int64_t kRows = 4;
-  std::vector<Tile> tasks;
-  for (size_t i = 0; i < specs_.size(); ++i) {
-    const int64_t rank = specs_[i].lora == nullptr ? 0 : specs_[i].lora->rank;
-    for (int64_t row = 0; row < rank; row += kRows) {
-      tasks.push_back({i, 0, x.tokens, row, std::min(kRows, rank - row)});
-    }
+void LinearOp<T>::project_few(Exec& exec, const FewLines& x, const Tile& t) const {
+  const Lora& lora = *specs_[t.spec].lora;
+  float* hidden = exec.data<float>(lora_hidden_[t.spec]) + t.col;
+  exec.kernels().f32.gemv(lora.a.value.f32() + t.col * in_, t.cols, in_, x.x, x.ld, x.tokens,
+                          hidden, lora.rank);
+  for (int64_t m = 0; m < x.tokens; ++m) {
+    for (int64_t r = 0; r < t.cols; ++r) hidden[m * lora.rank + r] *= lora.scale;
   }
-  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int) {
-    const Tile& t = tasks[static_cast<size_t>(index)];
-    const Lora& lora = *specs_[t.spec].lora;
-    float* hidden = exec.data<float>(lora_hidden_[t.spec]) + t.col;
-    exec.kernels().f32.gemv(lora.a.value.f32() + t.col * in_, t.cols, in_, x.x, x.ld, x.tokens,
-                            hidden, lora.rank);
-    for (int64_t m = 0; m < x.tokens; ++m) {
-      for (int64_t r = 0; r < t.cols; ++r) hidden[m * lora.rank + r] *= lora.scale;
-    }
-  });
 }
 
 template <class T>

@@ -209,7 +209,7 @@ class LinearOp : public Op {
   LowRankTerm low_rank_term(Exec& exec, size_t i, int64_t first, int64_t col) const;
   // A few tokens: every weight row is read once and multiplied by all of them.
   void forward_few(Exec& exec) const;
-  void project_few(Exec& exec, const FewLines& x) const;
+  void project_few(Exec& exec, const FewLines& x, const Tile& tile) const;
   void add_lora(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col, int64_t cols,
                 float* tile) const;
   // DoRA's scale of the outputs, then the bias.
