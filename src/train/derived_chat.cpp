@@ -6,15 +6,11 @@
 
 #include "engine/random.h"
 #include "support/text.h"
+#include "train/reading_pairs.h"
 
 namespace dlm {
 
 namespace {
-
-struct Pair {
-  std::string question;
-  std::string answer;
-};
 
 constexpr std::string_view kSystemPrompts[] = {
     "You are a helpful assistant.", "You are a kind and patient storyteller.", "Answer briefly.",
@@ -88,6 +84,7 @@ class Deriver {
       add_dialogue(i);
       add_continuation(i);
       add_story(i);
+      add_reading(i);
     }
     return std::move(rows_);
   }
@@ -95,7 +92,7 @@ class Deriver {
  private:
   uint64_t draw(uint64_t modulus) { return mix64(++counter_ * 0x2545f4914f6cdd1dULL) % modulus; }
 
-  void emit(const Pair& pair) {
+  void emit(const QuestionAnswer& pair) {
     // One row in eight has two turns.
     if (draw(8) == 0 && !pending_) {
       pending_ = pair;
@@ -160,12 +157,21 @@ class Deriver {
     emit({std::string(kAsk[draw(std::size(kAsk))]), story});
   }
 
+  void add_reading(size_t i) {
+    if (const auto pair = draw(2) == 0 ? speech_question(lines_[i], draw(2)) : std::nullopt) {
+      emit(*pair);
+    } else if (draw(8) == 0) {
+      const std::vector<std::string> parts = sentences(lines_[i]);
+      if (const auto one = sentence_question(parts[draw(parts.size())], draw(4))) emit(*one);
+    }
+  }
+
   std::vector<std::string_view> lines_;
   std::string title_;
   std::string author_;
   std::string year_;
   uint64_t counter_ = 0;
-  std::optional<Pair> pending_;
+  std::optional<QuestionAnswer> pending_;
   std::vector<std::string> rows_;
 };
 

@@ -1,6 +1,6 @@
 // Chat rows derived by rule from plain books, so that a small base has seen its turn tokens:
 // questions and replies of printed dialogue, continuations, repetitions, stories, titles and
-// authors.
+// authors, and questions about a passage (reading_pairs.h).
 #pragma once
 
 #include <string>
