@@ -11,6 +11,7 @@
 #include "bases/presence.h"
 #include "bases/registry.h"
 #include "cli/base_fetch.h"
+#include "cli/base_measure.h"
 #include "cli/command.h"
 #include "cli/consent.h"
 #include "cli/console.h"
@@ -24,6 +25,7 @@ namespace {
 
 struct BasesOptions {
   std::string base;
+  MeasureOptions measure;
   bool json = false;
   bool accepts_license = false;
   bool force = false;
@@ -337,15 +339,28 @@ Action add_bases(CLI::App& app, const GlobalOptions& globals) {
   CLI::App* pull = add("pull", "Fetch a base from the hub; what is here already is kept");
   CLI::App* verify = add("verify", "Compare every byte of a base with the published digests");
   CLI::App* rm = add("rm", "Remove a base that was fetched from the hub");
-  for (CLI::App* one : {show, pull, verify, rm}) add_base(one);
-  for (CLI::App* one : {list, show, pull, verify}) add_json(one);
+  CLI::App* measure = add("measure", "Measure how well a base predicts texts, in bits per byte");
+  for (CLI::App* one : {show, pull, verify, rm, measure}) add_base(one);
+  for (CLI::App* one : {list, show, pull, verify, measure}) add_json(one);
+  measure
+      ->add_option("texts", options->measure.texts,
+                   "Files, or folders with .txt, .md and .dlm files")
+      ->required()
+      ->type_name("TEXT");
+  measure->add_option("--context", options->measure.context, "Longest window of text in tokens")
+      ->capture_default_str()
+      ->type_name("N")
+      ->check(CLI::Range(2, 1 << 20));
   pull->add_flag("--i-accept-license", options->accepts_license,
                  "Accept the licence of a base that asks for it");
   rm->add_flag("--force", options->force, "Do not ask");
-  return [options, &globals, list, show, pull, verify] {
+  return [options, &globals, list, show, pull, verify, measure] {
     if (list->parsed()) return run_list(options->json, globals);
     if (show->parsed()) return run_show(*options, globals);
     if (pull->parsed()) return run_pull_command(*options, globals);
+    if (measure->parsed()) {
+      return run_measure(options->base, options->measure, options->json, globals);
+    }
     return verify->parsed() ? run_verify(*options) : run_rm(*options, globals);
   };
 }

@@ -14,6 +14,7 @@
 #include "support/version.h"
 #include "text/bpe_trainer.h"
 #include "train/base_files.h"
+#include "train/bits_per_byte.h"
 #include "train/corpus.h"
 #include "train/machine.h"
 #include "train/pretrain_state.h"
@@ -307,36 +308,15 @@ class Pretraining {
     result_.revision = weights_digest(request_.out);
     note("measuring the base on held-out text");
     const auto rounded = Decoder::load(request_.out, device_.preferred_dtype());
-    const auto graph = build_graph(*rounded, nullptr, GraphUse::kLoss, config_.max_positions);
-    Exec exec(graph->graph, device_);
-    for (const HeldOut& held : held_out_) measure(held, tokenizer, exec);
-    result_.is_done = true;
-    write_file_atomic(request_.out / "pretrain.json", pretrain_result_json(result_).dump(2) + "\n");
-  }
-
-  void measure(const HeldOut& held, const Tokenizer& tokenizer, Exec& exec) {
-    double nats = 0;
-    size_t bytes = 0;
-    for (const std::string& text : held.texts) {
-      Corpus corpus;  // every token has one before it: the first stands behind the end of a text
-      append_texts(tokenizer, {"", text}, config_.max_positions, 1, corpus);
-      bytes += text.size();
-      for (size_t i = 0; i < corpus.text_rows.size();) {
-        std::vector<CorpusRow> rows;
-        int64_t tokens = 0;
-        for (; i < corpus.text_rows.size() && tokens < kBatchTokens; ++i) {
-          rows.push_back(corpus.text_rows[i]);
-          tokens += rows.back().count;
-        }
-        const Batch batch = corpus.batch_of(rows);
-        exec.forward(batch);
-        for (const float loss : exec.token_losses) nats += static_cast<double>(loss);
-        check_interrupted();
+    for (const HeldOut& held : held_out_) {
+      const TextMeasure measured =
+          measure_text(*rounded, tokenizer, held.texts, config_.max_positions, device_);
+      if (measured.bytes > 0) {
+        result_.bits_per_byte.emplace_back(held.name, measured.bits_per_byte());
       }
     }
-    if (bytes == 0) return;
-    result_.bits_per_byte.emplace_back(held.name,
-                                       nats / std::log(2.0) / static_cast<double>(bytes));
+    result_.is_done = true;
+    write_file_atomic(request_.out / "pretrain.json", pretrain_result_json(result_).dump(2) + "\n");
   }
 
   const PretrainRequest& request_;

@@ -44,6 +44,32 @@ class BasesCommand : public CliTest {
   std::unique_ptr<HubServer> server_;
 };
 
+TEST_F(BasesCommand, MeasuresTexts) {
+  options_.environment.erase("DLM_BASES");  // the bundled base
+  write_file_atomic(folder_ / "one.txt", "Once upon a time there was a king.\n");
+  write_file_atomic(folder_ / "two.md", "# Tables\nq=17;z{}|#x\n");
+  const std::vector<std::string> command = {"bases", "measure", "dlm-nano",
+                                            (folder_ / "one.txt").string(),
+                                            (folder_ / "two.md").string()};
+  const ProgramResult text = run(command);
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_NE(text.out.find("one.txt\n"), text.out.npos) << text.out;
+  EXPECT_TRUE(text.out.ends_with("  all\n")) << text.out;
+  std::vector<std::string> as_json = command;
+  as_json.push_back("--json");
+  const Json json = parse_json(run(as_json).out);
+  const auto& texts = json.at("texts").items();
+  ASSERT_EQ(texts.size(), 2u);
+  const double prose = texts.at(0).at("bits_per_byte").as_double();
+  const double symbols = texts.at(1).at("bits_per_byte").as_double();
+  EXPECT_LT(prose, 2.5);
+  EXPECT_GT(symbols, 2 * prose);
+  EXPECT_EQ(json.at("all").at("bytes").as_int(), 35 + 21);
+  EXPECT_EQ(json.at("context").as_int(), 512);
+  expect_refused({"bases", "measure", "dlm-nano", (folder_ / "none.txt").string()}, 1,
+                 "bases: HERE/none.txt: there is no such file or folder\nhint: check the path\n");
+}
+
 TEST_F(BasesCommand, ListsWhatThereIs) {
   const ProgramResult text = run({"bases", "list"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
