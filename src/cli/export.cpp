@@ -68,7 +68,8 @@ void say_proof(const ProofResult& proof) {
 }
 
 void say_parity(const TemplateParity& parity) {
-  say("template: " + parity.dialect + ", " + std::to_string(parity.num_equal()) + " of " +
+  const std::string name = parity.dialect.empty() ? parity.file : parity.dialect;
+  say("template: " + name + ", " + std::to_string(parity.num_equal()) + " of " +
       std::to_string(parity.cases.size()) + " conversations equal the base's own, token for token");
   for (const std::string& difference : parity.differences()) say("  differs: " + difference);
   if (parity.folds_system) {
@@ -81,8 +82,9 @@ void say_result(const ExportResult& r) {
   for (const ExportArtifact& a : r.manifest.artifacts) {
     say("  " + a.path + "  " + format_bytes(a.size_bytes));
   }
-  if (r.proof) say_proof(*r.proof);
+  for (const ProofResult& proof : r.proofs) say_proof(proof);
   if (r.parity) say_parity(*r.parity);
+  if (r.file_parity) say_parity(*r.file_parity);
   if (r.plan.target != ExportTarget::kOllama) say("target: " + r.manifest.target);
   if (r.manifest.ollama_name) {
     say("ollama: " + *r.manifest.ollama_name + " (v" + *r.ollama_version + ")");
@@ -95,8 +97,9 @@ Json result_json(const ExportResult& r) {
   Json json = Json::object();
   json.set("folder", r.folder.string());
   json.set("manifest", parse_json(export_manifest_text(r.manifest)));
-  json.set("proof", r.proof ? proof_json(*r.proof) : Json());
+  json.set("proof", proofs_json(r.proofs));
   json.set("template", r.parity ? r.parity->to_json() : Json());
+  json.set("template_in_model", r.file_parity ? r.file_parity->to_json() : Json());
   json.set("smoke", r.smoke_line ? Json(*r.smoke_line) : Json());
   json.set("next_step", r.next_step.empty() ? Json() : Json(r.next_step));
   json.set("seconds", r.seconds);
@@ -120,10 +123,16 @@ int run_check(const ExportOptions& options, const GlobalOptions& globals) {
     Json json = Json::object();
     json.set("holds", result.faults.empty());
     json.set("faults", std::move(faults));
-    json.set("proof", result.proof ? proof_json(*result.proof) : Json());
+    json.set("proof", result.proofs.empty() ? Json() : proofs_json(result.proofs));
+    json.set("no_proof_reason",
+             result.no_proof_reason.empty() ? Json() : Json(result.no_proof_reason));
+    Json templates = Json::array();
+    for (const TemplateParity& parity : result.templates) templates.push_back(parity.to_json());
+    json.set("templates", std::move(templates));
     write_out(json.dump(2) + "\n");
   } else if (!globals.quiet) {
-    if (result.proof) say_proof(*result.proof);
+    for (const ProofResult& proof : result.proofs) say_proof(proof);
+    for (const TemplateParity& parity : result.templates) say_parity(parity);
     if (!result.no_proof_reason.empty()) say("proof not repeated: " + result.no_proof_reason);
     if (result.faults.empty()) {
       say("checked: " + std::to_string(result.manifest.artifacts.size()) +

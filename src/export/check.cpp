@@ -12,6 +12,9 @@ namespace {
 // What the provenance says was exported, as a plan for finding it in the store.
 ExportPlan plan_of(const ExportManifest& manifest, const Json& provenance) {
   ExportPlan plan;
+  for (size_t i = 0; i < std::size(kExportTargetNames); ++i) {
+    if (manifest.target == kExportTargetNames[i]) plan.target = static_cast<ExportTarget>(i);
+  }
   plan.quant = find_quant(manifest.quant);
   plan.merged = manifest.merged;
   plan.dequantize = manifest.dequantized;
@@ -34,36 +37,113 @@ std::string version_folder_name(const Json& adapter) {
   return version_name(adapter.at("version").as_int());
 }
 
-ProofResult prove_again(const CheckRequest& request, const ExportManifest& manifest,
-                        const fs::path& root, const ExportEvents& events) {
-  const fs::path provenance_path = request.folder / kExportProvenanceFile;
-  const Json provenance = parse_json(read_file(provenance_path), provenance_path.string());
-  const ExportPlan plan = plan_of(manifest, provenance);
-  const StoreLayout store = StoreLayout::at(root);
-  const Json& first = provenance.at("adapters").items().at(0);
-  const fs::path version = store.versions(plan.adapters.front()) / version_folder_name(first);
-  const fs::path weights = version / kAdapterWeightsFile;
-  if (!path_exists(weights) || sha256_file_hex(weights) != first.at("sha256").as_string()) {
-    throw Error(ErrorKind::kExport, "the store no longer has the adapter that was exported", {},
-                {version.string(), 0, 0});
+class Repetition {
+ public:
+  Repetition(const CheckRequest& request, CheckResult& result, const Json& provenance,
+             const fs::path& root, const ExportEvents& events)
+      : request_(request),
+        result_(result),
+        provenance_(provenance),
+        plan_(plan_of(result.manifest, provenance)),
+        store_(StoreLayout::at(root)),
+        versions_(find_versions()),
+        inputs_(read_inputs(
+            request.document.empty() ? versions_.front() / kDocumentFile : request.document, store_,
+            request.home, plan_, request.bases,
+            [&](const std::string& text) {
+              if (events.on_warning) events.on_warning(text);
+            })),
+        device_(request.num_threads) {
+    for (size_t i = 0; i < versions_.size(); ++i) inputs_.adapters.at(i).folder = versions_[i];
+    const fs::path stated = request_.folder / kExportProofFile;
+    if (path_exists(stated)) stated_ = parse_json(read_file(stated), stated.string());
   }
-  const fs::path document = request.document.empty() ? version / kDocumentFile : request.document;
-  const auto warn = [&](const std::string& text) {
-    if (events.on_warning) events.on_warning(text);
-  };
-  ExportInputs inputs = read_inputs(document, store, request.home, plan, request.bases, warn);
-  inputs.adapters.front().folder = version;
-  ProofLimits limits = proof_limits(*plan.quant);
-  if (request.max_kl) limits.max_kl = *request.max_kl;
-  if (request.min_agreement) limits.min_agreement = *request.min_agreement;
-  Device device(request.num_threads);
-  const std::string model =
-      (plan.merged ? "merged." : "base.") + std::string(quant_name(*plan.quant)) + ".gguf";
-  const std::string adapter = plan.merged ? "" : "adapter.gguf";
-  TrainedModel trained = load_trained(inputs, version, device);
-  return prove_gguf({inputs, plan, version, request.folder, {}, limits}, trained, model, adapter,
-                    device);
-}
+
+  void run() {
+    if (plan_.is_gguf()) {
+      prove_gguf_files();
+    } else {
+      prove_folder_files();
+    }
+    for (const ProofResult& proof : result_.proofs) {
+      for (const std::string& fault : proof.faults()) {
+        result_.faults.push_back(proof.module.empty() ? fault : proof.module + ": " + fault);
+      }
+    }
+  }
+
+ private:
+  // The versions that were exported, which need not be the current ones.
+  std::vector<fs::path> find_versions() const {
+    std::vector<fs::path> versions;
+    for (size_t i = 0; i < plan_.adapters.size(); ++i) {
+      const Json& adapter = provenance_.at("adapters").items()[i];
+      const fs::path version = store_.versions(plan_.adapters[i]) / version_folder_name(adapter);
+      const fs::path weights = version / kAdapterWeightsFile;
+      if (!path_exists(weights) || sha256_file_hex(weights) != adapter.at("sha256").as_string()) {
+        throw Error(ErrorKind::kExport, "the store no longer has the adapter that was exported", {},
+                    {version.string(), 0, 0});
+      }
+      versions.push_back(version);
+    }
+    return versions;
+  }
+
+  ProofLimits limits(const std::string& module, const ProofLimits& own) const {
+    ProofLimits limits = own;
+    if (stated_) limits = stated_limits(*stated_, module).value_or(own);
+    if (request_.max_kl) limits.max_kl = *request_.max_kl;
+    if (request_.min_agreement) limits.min_agreement = *request_.min_agreement;
+    return limits;
+  }
+
+  void add(std::optional<TemplateParity> parity, bool texts_alone) {
+    if (!parity) return;
+    for (const std::string& fault : parity->faults(texts_alone)) result_.faults.push_back(fault);
+    result_.templates.push_back(std::move(*parity));
+  }
+
+  void prove_gguf_files() {
+    const std::string model =
+        (plan_.merged ? "merged." : "base.") + std::string(quant_name(*plan_.quant)) + ".gguf";
+    const std::string adapter = plan_.merged ? "" : "adapter.gguf";
+    TrainedModel trained = load_trained(inputs_, versions_.front(), device_);
+    const ProofLimits held_to = limits("", proof_limits(*plan_.quant));
+    const GgufExport e{inputs_, plan_, versions_.front(), request_.folder, {}, held_to};
+    result_.proofs = {prove_gguf(e, trained, model, adapter, device_)};
+    const ChatFormat& base = *inputs_.prepared.format;
+    const fs::path jinja = request_.folder / kChatTemplateFile;
+    if (path_exists(jinja)) add(gguf_template_parity(base, request_.folder / model, jinja), true);
+    add(gguf_template_parity(base, request_.folder / model), true);
+  }
+
+  void prove_folder_files() {
+    FolderProofRequest proof{
+        inputs_,
+        plan_.target,
+        request_.folder,
+        {},
+        [&](const std::string& module, const ProofLimits& own) { return limits(module, own); }};
+    for (size_t i = 0; i < versions_.size(); ++i) {
+      const std::string& name = plan_.adapters[i];
+      proof.modules.push_back({name.empty() ? "adapter" : name, versions_[i]});
+    }
+    result_.proofs = prove_folder(proof, device_);
+    if (const auto at = template_folder(plan_.target, request_.folder)) {
+      add(folder_template_parity(*inputs_.prepared.format, *at), false);
+    }
+  }
+
+  const CheckRequest& request_;
+  CheckResult& result_;
+  const Json& provenance_;
+  ExportPlan plan_;
+  StoreLayout store_;
+  std::vector<fs::path> versions_;
+  ExportInputs inputs_;
+  Device device_;
+  std::optional<Json> stated_;
+};
 
 }  // namespace
 
@@ -76,21 +156,22 @@ CheckResult check_export(const CheckRequest& request, const ExportEvents& events
   CheckResult result;
   result.manifest = parse_export_manifest(read_file(path), path);
   result.faults = check_artifacts(request.folder, result.manifest);
-  if (!result.faults.empty()) return result;
-  const bool is_gguf = find_quant(result.manifest.quant).has_value();
+  if (!result.faults.empty()) {
+    result.no_proof_reason = "the files are not as they were written";
+    return result;
+  }
   const auto root = store_of(request.folder);
-  if (!is_gguf) {
-    result.no_proof_reason = "the target has no GGUF file to run";
-  } else if (!root) {
+  const fs::path provenance_path = request.folder / kExportProvenanceFile;
+  if (!root) {
     result.no_proof_reason = "the folder does not lie in a store";
+  } else if (!path_exists(provenance_path)) {
+    result.no_proof_reason = "there is no export_provenance.json";
   } else {
-    const fs::path provenance_path = request.folder / kExportProvenanceFile;
     const Json provenance = parse_json(read_file(provenance_path), provenance_path.string());
-    if (provenance.at("adapters").size() != 1) {
+    if (provenance.find("mix") != nullptr || provenance.at("adapters").size() == 0) {
       result.no_proof_reason = "a mix is proved when it is exported";
     } else {
-      result.proof = prove_again(request, result.manifest, *root, events);
-      result.faults = result.proof->faults();
+      Repetition(request, result, provenance, *root, events).run();
     }
   }
   return result;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "export/export_fault.h"
+#include "export/exported_gguf.h"
 #include "export/gguf_model.h"
 #include "export/launch_script.h"
 #include "export/modelfile.h"
@@ -172,20 +172,12 @@ uint64_t gguf_export_bytes(const GgufExport& e) {
 
 ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const std::string& model_file,
                        const std::string& adapter_file, Device& device) {
-  const Prepared& p = e.inputs.prepared;
-  ProofRequest request;
-  request.decoder = trained.decoder.get();
-  request.adapter = trained.adapter.get();
-  request.format = p.format.get();
-  request.gguf = e.folder / model_file;
-  if (!adapter_file.empty()) request.gguf_adapter = e.folder / adapter_file;
-  request.quant = *e.plan.quant;
+  const ExportedGguf exported(e.folder / model_file,
+                              adapter_file.empty() ? fs::path() : e.folder / adapter_file);
+  ProofRequest request = proof_request(e.inputs, trained);
+  request.exported = &exported;
+  request.quant = e.plan.quant;
   request.limits = e.limits;
-  request.rows = p.token_rows;
-  for (const DocumentRow& row : p.rows.rows) {
-    if (row.kind == RowKind::kChat) request.questions.push_back(row.question);
-  }
-  request.system_prompt = p.document.frontmatter.system_prompt;
   return prove_export(request, device);
 }
 
@@ -221,14 +213,19 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device,
     write_modelfile(e, report);
   } else {
     write_server_files(e, report);
+    if (e.plan.has_template) {
+      report.parity = gguf_template_parity(*e.inputs.prepared.format, request.out,
+                                           e.folder / kChatTemplateFile);
+      if (report.parity) require_template(*report.parity, true);
+    } else {
+      report.no_template_reason = "--no-template";
+    }
   }
+  report.file_parity = gguf_template_parity(*e.inputs.prepared.format, request.out);
+  if (report.file_parity) require_template(*report.file_parity, true);
   if (events.on_note) events.on_note("proof: comparing the file with the trained model");
   report.proof = prove_gguf(e, trained, report.model_file, report.adapter_file, device);
-  if (const std::vector<std::string> faults = report.proof.faults(); !faults.empty()) {
-    throw ExportFault("proof", join(faults, "; "),
-                      "nothing was kept; take a larger --quant, or allow more with --max-kl and "
-                      "--min-agreement");
-  }
+  require_proofs({report.proof});
   write_file_atomic(e.folder / kExportProofFile, proof_json(report.proof).dump(2) + "\n");
   return report;
 }

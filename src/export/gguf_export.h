@@ -2,6 +2,7 @@
 // of them.
 #pragma once
 
+#include "export/folder_proof.h"
 #include "export/importance.h"
 #include "export/inputs.h"
 #include "export/run.h"
@@ -22,8 +23,9 @@ struct GgufExportReport {
   std::string adapter_file;  // "" when merged
   std::string model_sha256;
   std::string adapter_sha256;
-  std::optional<TemplateParity> parity;
-  std::string no_template_reason;  // why there is none
+  std::optional<TemplateParity> parity;       // of the Modelfile, or of the file beside the script
+  std::optional<TemplateParity> file_parity;  // of the template in the model's file
+  std::string no_template_reason;             // why there is no parity
   std::optional<ImportanceReport> importance;
   ProofResult proof;
 };

@@ -88,6 +88,13 @@ class Merger {
   size_t num_merged_ = 0;
 };
 
+// The template that the adapter was trained with, where the base brings none.
+void write_stand_in_template(const fs::path& base, const fs::path& out) {
+  const ChatFormat format = ChatFormat::load(base);
+  if (format.default_template().empty()) return;
+  write_file_atomic(out / "chat_template.jinja", format.chat_template().source());
+}
+
 }  // namespace
 
 const std::vector<std::string>& hf_side_files() {
@@ -124,6 +131,7 @@ void copy_base(const fs::path& base, const fs::path& out) {
     names.push_back(file.path().filename().string());
   }
   copy_files(base, out, names);
+  write_stand_in_template(base, out);
 }
 
 uint64_t hf_model_bytes(const fs::path& base) {
@@ -141,10 +149,7 @@ void write_hf_model(const fs::path& base, const fs::path& adapter, const fs::pat
   Merger merger(config, adapter, device.kernels());
   copy_files(base, out, hf_side_files());
   copy_files(base, out, {kIndex});
-  const ChatFormat format = ChatFormat::load(base);
-  if (!format.default_template().empty()) {
-    write_file_atomic(out / "chat_template.jinja", format.chat_template().source());
-  }
+  write_stand_in_template(base, out);
   const uint64_t all = hf_model_bytes(base);
   uint64_t done = 0;
   const SafetensorsSet set = SafetensorsSet::open(base);

@@ -1,16 +1,12 @@
 #include "export/proof.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 
 #include "export/logit_compare.h"
-#include "formats/ggml_blocks.h"
-#include "formats/gguf.h"
-#include "infer/session.h"
+#include "model/generate.h"
 #include "support/error.h"
-#include "support/hash.h"
 
 namespace dlm {
 
@@ -38,29 +34,6 @@ std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) 
     if (left <= 0) break;
   }
   return chosen;
-}
-
-// A file whose weights hold a number that is not finite would answer with nothing but such numbers.
-void check_finite(const GgufFile& file, Device& device) {
-  for (const GgufTensor& tensor : file.tensors()) {
-    if (tensor.shape.empty() || tensor.type == GgmlType::kI32) continue;
-    const int64_t cols = tensor.shape.back();
-    const auto row_bytes = static_cast<size_t>(ggml_row_bytes(tensor.type, cols));
-    if (row_bytes == 0) continue;
-    const auto rows = static_cast<int64_t>(tensor.bytes.size() / row_bytes);
-    constexpr int64_t kRows = 256;
-    std::atomic<bool> is_finite = true;
-    device.pool().run((rows + kRows - 1) / kRows, [&](int64_t task, int) {
-      for (int64_t r = task * kRows; r < std::min(rows, (task + 1) * kRows); ++r) {
-        const std::byte* row = tensor.bytes.data() + static_cast<size_t>(r) * row_bytes;
-        if (!ggml_row_is_finite(tensor.type, row, cols)) is_finite = false;
-      }
-    });
-    if (is_finite) continue;
-    throw Error(ErrorKind::kFormat,
-                "the tensor \"" + tensor.name + "\" holds a number that is not finite",
-                "the file is damaged; export it again", {file.path().string(), 0, 0});
-  }
 }
 
 struct Pass {
@@ -94,11 +67,11 @@ void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, D
   trained.pass->exec.forward(trained.batch);
 }
 
-void compare_rows(const std::vector<TokenRow>& rows, TrainedSide& trained, Session& exported,
+void compare_rows(const std::vector<TokenRow>& rows, TrainedSide& trained, LoadedModel& exported,
                   Device& device, ProofResult& result) {
   std::vector<TokenComparison> all;
   {
-    Pass other(exported.decoder(), exported.adapter(), trained.longest, device);
+    Pass other(*exported.decoder, exported.adapter.get(), trained.longest, device);
     other.exec.forward(trained.batch);
     all = compare_logits(trained.pass->model, other.model, trained.batch, device);
   }
@@ -160,17 +133,17 @@ void ask_trained(const ProofRequest& request, Device& device, TrainedSide& train
   }
 }
 
-void ask_exported(const ProofRequest& request, TrainedSide& trained, Session& exported,
+void ask_exported(const ProofRequest& request, TrainedSide& trained, LoadedModel& exported,
                   Device& device, ProofResult& result) {
   for (size_t i = 0; i < num_questions(request); ++i) {
     ProofAnswer answer;
     answer.question = request.questions[i];
     const auto prompt = request.format->prompt(answer.question, request.system_prompt);
-    const auto other = exported.format().prompt(answer.question, request.system_prompt);
+    const auto other = exported.format->prompt(answer.question, request.system_prompt);
     answer.is_same_prompt = prompt == other;
     count_text(result, answer.is_same_prompt, answer.question);
     answer.trained = std::move(trained.answers[i]);
-    answer.exported = greedy_answer(exported.decoder(), exported.adapter(), exported.format(),
+    answer.exported = greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format,
                                     other, request.max_answer_tokens, device);
     result.answers.push_back(std::move(answer));
   }
@@ -180,17 +153,17 @@ void ask_exported(const ProofRequest& request, TrainedSide& trained, Session& ex
 
 ProofResult prove_export(const ProofRequest& request, Device& device) {
   check(request.decoder != nullptr && request.format != nullptr, "a proof needs the trained model");
-  const auto exported =
-      Session::open_gguf(request.gguf, request.gguf_adapter, device, request.decoder->dtype());
+  check(request.exported != nullptr, "a proof needs the exported files");
+  const ModelConfig exported = request.exported->config();
   const ModelConfig& trained = request.decoder->config();
-  if (exported->config().vocab_size != trained.vocab_size) {
+  if (exported.vocab_size != trained.vocab_size) {
     throw Error(ErrorKind::kExport,
-                "the exported model has " + std::to_string(exported->config().vocab_size) +
+                "the exported model has " + std::to_string(exported.vocab_size) +
                     " tokens, the trained one " + std::to_string(trained.vocab_size),
-                "export it again", {request.gguf.string(), 0, 0});
+                "export it again", {request.exported->place().string(), 0, 0});
   }
   const std::vector<TokenRow> rows =
-      choose_rows(request, std::min(trained.max_positions, exported->config().max_positions));
+      choose_rows(request, std::min(trained.max_positions, exported.max_positions));
   if (rows.empty()) {
     throw Error(ErrorKind::kExport, "the document has no row to compare the models on",
                 "add a text or a question with its answer");
@@ -202,14 +175,11 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
   ask_trained(request, device, side);
   read_rows(rows, request, device, side);
   request.decoder->release_pages();
-  check_finite(GgufFile::open(request.gguf), device);
-  compare_rows(rows, side, *exported, device, result);
-  compare_tokenizers(rows, request.format->tokenizer(), exported->format().tokenizer(), result);
-  ask_exported(request, side, *exported, device, result);
-  result.gguf_sha256 = sha256_file_hex(request.gguf);
-  if (!request.gguf_adapter.empty()) {
-    result.gguf_adapter_sha256 = sha256_file_hex(request.gguf_adapter);
-  }
+  LoadedModel loaded = request.exported->load(request.decoder->dtype(), device);
+  compare_rows(rows, side, loaded, device, result);
+  compare_tokenizers(rows, request.format->tokenizer(), loaded.format->tokenizer(), result);
+  ask_exported(request, side, loaded, device, result);
+  result.files = request.exported->files();
   return result;
 }
 

@@ -1,6 +1,5 @@
-// Proof that an exported GGUF file answers as the trained model does. The file is read by another
-// way than it was written: sizes, rope, tokenizer, template and flags come from the file alone, and
-// the model runs on its quantized blocks. Both models see the same rows of the document; what is
+// Proof that exported files answer as the trained model does. They are read by another way than
+// they were written (exported_model.h). Both models see the same rows of the document; what is
 // compared are their distributions of each token that was trained, their tokenizers, and their
 // answers to some questions.
 #pragma once
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "data/chat_format.h"
+#include "export/exported_model.h"
 #include "export/mixture.h"
 #include "model/decoder.h"
 #include "support/file.h"
@@ -34,18 +34,23 @@ struct ProofLimits {
 
 // Of each quant; docs/proof.md says where they come from.
 ProofLimits proof_limits(Quant quant);
+// Of files that are not quantized: weights merged and rounded to the base's own type, or an adapter
+// in numbers of its own beside the base. Where the adapter was trained on rounded weights, the full
+// ones shift the model by what that rounding costs: the limits are then not below those of the
+// quant of as many bits.
+ProofLimits merged_limits(const BaseFormat& trained_on);
+ProofLimits adapter_limits(const BaseFormat& trained_on);
 
 struct ProofRequest {
   // The trained model: a decoder, its adapter (null: none) and the base's own format. The decoder
-  // may be held in any form; the file is run in its computing type. bf16 is faster where the
-  // processor has it, and its rounding moves a divergence by about 1e-5.
+  // may be held in any form; what was exported is run in its computing type. bf16 is faster where
+  // the processor has it, and its rounding moves a divergence by about 1e-5.
   Decoder* decoder = nullptr;
   LoraAdapter* adapter = nullptr;
   const ChatFormat* format = nullptr;
   // What was exported.
-  fs::path gguf;
-  fs::path gguf_adapter;  // empty: none
-  Quant quant = Quant::kQ4_K_M;
+  const ExportedModel* exported = nullptr;
+  std::optional<Quant> quant;  // none: not quantized
   ProofLimits limits;
   // The document's rows, of which some are taken, and its questions, of which the first are asked.
   std::span<const TokenRow> rows;
@@ -65,7 +70,8 @@ struct ProofAnswer {
 };
 
 struct ProofResult {
-  Quant quant = Quant::kQ4_K_M;
+  std::string module;  // which adapter, where an export serves several; else ""
+  std::optional<Quant> quant;
   ProofLimits limits;
   int64_t rows = 0;      // compared
   int64_t tokens = 0;    // labelled tokens compared
@@ -81,8 +87,10 @@ struct ProofResult {
   int64_t same_texts = 0;
   std::string first_other_text;  // of those that do not
   std::vector<ProofAnswer> answers;
-  std::string gguf_sha256;
-  std::string gguf_adapter_sha256;  // "" without one
+  // A second form of the adapter among the files, loaded back: where it is not the trained one, bit
+  // for bit. None: there is no such form.
+  std::optional<std::string> adapter_difference;
+  std::vector<ProvedFile> files;
 
   // What is below the limits, in sentences; empty when the proof holds. Answers that differ in
   // words are no fault by themselves.
@@ -90,14 +98,19 @@ struct ProofResult {
   bool holds() const { return faults().empty(); }
 };
 
-// Runs both models. Which rows are taken follows from their content. Throws
+// Runs both models, one after the other: the trained one's pages are released before the exported
+// one's weights are read. Which rows are taken follows from their content. Throws
 // Error(kFormat) or Error(kBase) for a file that cannot be run, Error(kExport) when there is
 // nothing to compare (no row with a labelled token).
 ProofResult prove_export(const ProofRequest& request, Device& device);
 
 // The content of export_proof.json: neither time nor path, so that the same export gives the same
-// bytes. proof_text() is the same for a screen, some lines.
+// bytes. Of one proof its figures; of several a list of them. proof_text() is the same for a
+// screen, some lines.
 Json proof_json(const ProofResult& result);
+Json proofs_json(const std::vector<ProofResult>& results);
 std::string proof_text(const ProofResult& result);
+// The limits that such a file states for a module; none where it does not know it.
+std::optional<ProofLimits> stated_limits(const Json& json, const std::string& module);
 
 }  // namespace dlm

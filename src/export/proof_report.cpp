@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "export/proof.h"
@@ -9,6 +10,16 @@
 namespace dlm {
 
 namespace {
+
+// What rounding of the trained base adds to `limits`.
+ProofLimits with_rounded_base(ProofLimits limits, const BaseFormat& trained_on) {
+  if (!trained_on.linear) return limits;
+  const ProofLimits rounded =
+      proof_limits(*trained_on.linear == QuantFormat::kInt8 ? Quant::kQ8_0 : Quant::kQ4_K_M);
+  limits.max_kl = std::max(limits.max_kl, rounded.max_kl);
+  limits.min_agreement = std::min(limits.min_agreement, rounded.min_agreement);
+  return limits;
+}
 
 // Six decimals: what is below is rounding of the computing itself.
 Json figure(double value) {
@@ -35,6 +46,14 @@ ProofLimits proof_limits(Quant quant) {
   return {};
 }
 
+ProofLimits merged_limits(const BaseFormat& trained_on) {
+  return with_rounded_base(proof_limits(Quant::kBF16), trained_on);
+}
+
+ProofLimits adapter_limits(const BaseFormat& trained_on) {
+  return with_rounded_base({.max_kl = 0.0005, .min_agreement = 0.99}, trained_on);
+}
+
 std::vector<std::string> ProofResult::faults() const {
   std::vector<std::string> faults;
   // Written so that what is no number counts as a fault.
@@ -52,6 +71,10 @@ std::vector<std::string> ProofResult::faults() const {
   const auto all = static_cast<double>(texts);
   if (!(static_cast<double>(same_texts) >= limits.min_same_texts * all)) {
     faults.push_back(fmt::format("{} of {} texts become other tokens", texts - same_texts, texts));
+  }
+  if (adapter_difference && !adapter_difference->empty()) {
+    faults.push_back("the adapter beside the merged weights is not the trained one: " +
+                     *adapter_difference);
   }
   return faults;
 }
@@ -74,8 +97,9 @@ Json proof_json(const ProofResult& r) {
   Json faults = Json::array();
   for (const std::string& fault : r.faults()) faults.push_back(fault);
   Json json = Json::object();
-  json.set("proof_version", 1);
-  json.set("quant", quant_name(r.quant));
+  json.set("proof_version", 2);
+  if (!r.module.empty()) json.set("module", r.module);
+  json.set("quant", r.quant ? Json(quant_name(*r.quant)) : Json("hf"));
   json.set("holds", r.holds());
   json.set("faults", std::move(faults));
   json.set("limits", std::move(limits));
@@ -91,25 +115,62 @@ Json proof_json(const ProofResult& r) {
   json.set("same_texts", r.same_texts);
   json.set("first_other_text", r.first_other_text.empty() ? Json() : Json(r.first_other_text));
   json.set("answers", std::move(answers));
-  json.set("gguf_sha256", r.gguf_sha256);
-  json.set("adapter_sha256", r.gguf_adapter_sha256.empty() ? Json() : Json(r.gguf_adapter_sha256));
+  if (r.adapter_difference) json.set("adapter_equal", r.adapter_difference->empty());
+  Json files = Json::array();
+  for (const ProvedFile& file : r.files) {
+    files.push_back(Json::object({{"path", Json(file.path)}, {"sha256", Json(file.sha256)}}));
+  }
+  json.set("files", std::move(files));
   return json;
+}
+
+Json proofs_json(const std::vector<ProofResult>& results) {
+  if (results.size() == 1) return proof_json(results.front());
+  Json modules = Json::array();
+  bool holds = true;
+  for (const ProofResult& r : results) {
+    modules.push_back(proof_json(r));
+    holds = holds && r.holds();
+  }
+  Json json = Json::object();
+  json.set("proof_version", 2);
+  json.set("holds", holds);
+  json.set("modules", std::move(modules));
+  return json;
+}
+
+std::optional<ProofLimits> stated_limits(const Json& json, const std::string& module) {
+  if (const Json* modules = json.find("modules"); modules != nullptr) {
+    for (const Json& one : modules->items()) {
+      if (const auto found = stated_limits(one, module)) return found;
+    }
+    return std::nullopt;
+  }
+  const Json* name = json.find("module");
+  if ((name == nullptr ? "" : name->as_string()) != module) return std::nullopt;
+  const Json& limits = json.at("limits");
+  return ProofLimits{.max_kl = limits.at("max_kl").as_double(),
+                     .min_agreement = limits.at("min_agreement").as_double(),
+                     .min_same_texts = limits.at("min_same_texts").as_double()};
 }
 
 std::string proof_text(const ProofResult& r) {
   size_t same_answers = 0;
   for (const ProofAnswer& answer : r.answers) same_answers += answer.is_equal() ? 1 : 0;
   std::string text = fmt::format(
-      "proof: {} tokens of {} rows: {:.1f}% same likeliest token, divergence {:.4f} (limits {:g}%, "
+      "proof{}: {} tokens of {} rows: {:.1f}% same likeliest token, divergence {:.4f} (limits "
+      "{:g}%, "
       "{:g})\n",
-      r.tokens, r.rows, 100 * r.agreement, r.mean_kl, 100 * r.limits.min_agreement,
-      r.limits.max_kl);
+      r.module.empty() ? "" : " of " + r.module, r.tokens, r.rows, 100 * r.agreement, r.mean_kl,
+      100 * r.limits.min_agreement, r.limits.max_kl);
   text +=
       fmt::format("       perplexity {:.3f} trained, {:.3f} exported; {} of {} texts same tokens",
                   r.trained_perplexity, r.exported_perplexity, r.same_texts, r.texts);
   if (!r.answers.empty()) {
     text += fmt::format("; {} of {} answers word for word", same_answers, r.answers.size());
   }
+  if (r.adapter_difference && r.adapter_difference->empty())
+    text += "; adapter/ is the trained one";
   text += "\n";
   for (const std::string& fault : r.faults()) text += "       " + fault + "\n";
   return text;

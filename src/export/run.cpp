@@ -93,11 +93,19 @@ class Export {
               : ", the exact sum"));
   }
 
-  GgufExport gguf(const fs::path& folder) const {
-    ProofLimits limits = proof_limits(*plan_.quant);
+  ProofLimits limits(ProofLimits limits) const {
     if (request_.max_kl) limits.max_kl = *request_.max_kl;
     if (request_.min_agreement) limits.min_agreement = *request_.min_agreement;
-    return {inputs_, plan_, adapter_, folder, store_.exports(plan_.folder), limits};
+    return limits;
+  }
+
+  GgufExport gguf(const fs::path& folder) const {
+    return {inputs_,
+            plan_,
+            adapter_,
+            folder,
+            store_.exports(plan_.folder),
+            limits(proof_limits(*plan_.quant))};
   }
 
   // Says size and time, and refuses what does not fit.
@@ -112,7 +120,7 @@ class Export {
     const double seconds = weights / (kWeightsPerSecond * device_.pool().num_threads());
     note("export: " + std::string(plan_.target_name()) + ", " + plan_.quant_name_or_hf() +
          (plan_.merged ? ", merged" : "") + ": about " + format_bytes(bytes) + ", " +
-         format_duration(std::max(1.0, seconds)) + (plan_.is_gguf() ? " and the proof" : ""));
+         format_duration(std::max(1.0, seconds)) + " and the proof");
   }
 
   ServedBase served_base() const {
@@ -142,8 +150,10 @@ class Export {
       case ExportTarget::kOllama:
       case ExportTarget::kLlamaServer:
         gguf_ = write_gguf_export(gguf(folder), device_, events_);
-        result_.proof = gguf_->proof;
+        result_.proofs = {gguf_->proof};
         result_.parity = gguf_->parity;
+        result_.file_parity = gguf_->file_parity;
+        no_template_reason_ = gguf_->no_template_reason;
         break;
       case ExportTarget::kVllm: {
         VllmExport e{served_base(), plan_.name.value_or(default_name()), 0, served_modules()};
@@ -164,6 +174,26 @@ class Export {
         copy_files(adapter_, folder / "adapter", {kAdapterConfigFile, kAdapterWeightsFile});
         break;
     }
+    if (!plan_.is_gguf()) prove_files(folder);
+  }
+
+  void prove_files(const fs::path& folder) {
+    note("proof: comparing the files with the trained model");
+    const std::vector<ServedModule> all = served_modules();
+    FolderProofRequest proof{
+        inputs_, plan_.target, folder, all,
+        [&](const std::string&, const ProofLimits& own) { return limits(own); }};
+    if (plan_.target != ExportTarget::kVllm) proof.modules.resize(1);
+    if (const auto at = template_folder(plan_.target, folder)) {
+      result_.parity = folder_template_parity(*prepared().format, *at);
+      if (!result_.parity) no_template_reason_ = "the base has none";
+    } else {
+      no_template_reason_ = "the server reads the template of the base on the hub";
+    }
+    if (result_.parity) require_template(*result_.parity, false);
+    result_.proofs = prove_folder(proof, device_);
+    require_proofs(result_.proofs);
+    write_file_atomic(folder / kExportProofFile, proofs_json(result_.proofs).dump(2) + "\n");
   }
 
   // Hands the files to the program that runs them, where it is installed.
@@ -242,15 +272,23 @@ class Export {
                                    {"chunks", gguf_->importance->imatrix.chunk_count}});
       }
       json.set("imatrix", std::move(importance));
-      json.set("template", gguf_->parity ? gguf_->parity->to_json() : Json());
-      if (!gguf_->no_template_reason.empty()) {
-        json.set("no_template_reason", gguf_->no_template_reason);
-      }
+    }
+    json.set("template", result_.parity ? result_.parity->to_json() : Json());
+    if (!no_template_reason_.empty()) json.set("no_template_reason", no_template_reason_);
+    if (result_.file_parity) json.set("template_in_model", result_.file_parity->to_json());
+    Json proofs = Json::array();
+    for (const ProofResult& one : result_.proofs) {
       Json proof = Json::object();
-      proof.set("agreement", gguf_->proof.agreement);
-      proof.set("mean_kl", gguf_->proof.mean_kl);
-      proof.set("tokens", gguf_->proof.tokens);
-      json.set("proof", std::move(proof));
+      if (!one.module.empty()) proof.set("module", one.module);
+      proof.set("agreement", one.agreement);
+      proof.set("mean_kl", one.mean_kl);
+      proof.set("tokens", one.tokens);
+      proofs.push_back(std::move(proof));
+    }
+    if (result_.proofs.size() == 1) {
+      json.set("proof", proofs.items().front());
+    } else {
+      json.set("proofs", std::move(proofs));
     }
     write_file_atomic(folder / kExportProvenanceFile, json.dump(2) + "\n");
   }
@@ -306,6 +344,7 @@ class Export {
   std::optional<OllamaProgram> ollama_;
   std::optional<std::string> ollama_name_;
   std::optional<GgufExportReport> gguf_;
+  std::string no_template_reason_;
   ExportResult result_;
 };
 

@@ -39,8 +39,9 @@ struct ExportResult {
   ExportPlan plan;
   fs::path folder;
   ExportManifest manifest;
-  std::optional<ProofResult> proof;
-  std::optional<TemplateParity> parity;
+  std::vector<ProofResult> proofs;            // one for each adapter that is served
+  std::optional<TemplateParity> parity;       // of the target's template
+  std::optional<TemplateParity> file_parity;  // of the one in a GGUF file
   std::optional<MixReport> mix;
   std::optional<std::string> ollama_version;
   std::optional<std::string> smoke_line;

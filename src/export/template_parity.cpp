@@ -21,6 +21,46 @@ std::string first_difference(const Tokenizer& tokenizer, const std::vector<int32
          shown(at.first, base.end()) + ", the export " + shown(at.second, exported.end());
 }
 
+// None where the template refuses the conversation; `refusal` then says why.
+std::optional<std::string> rendered(const ChatFormat& format,
+                                    const std::vector<ChatMessage>& messages,
+                                    std::string& refusal) {
+  try {
+    return format.chat_template().render(messages_json(messages), true);
+  } catch (const Error& e) {
+    refusal = e.message();
+    return std::nullopt;
+  }
+}
+
+ParityCase compare(const ChatFormat& base, const ChatFormat& written,
+                   const NamedConversation& conversation) {
+  ParityCase result{conversation.name, Outcome::kEqual, conversation.is_core, ""};
+  std::string refusal;
+  const auto expected = rendered(base, conversation.messages, refusal);
+  const bool base_refuses = !expected;
+  const auto found = written.has_chat_template() ? rendered(written, conversation.messages, refusal)
+                                                 : std::optional<std::string>();
+  if (base_refuses && !found) {
+    result.outcome = Outcome::kRefused;
+    result.detail = refusal;
+  } else if (base_refuses || !found) {
+    result.outcome = Outcome::kDiffers;
+    result.detail = base_refuses                  ? "the base's template refuses it"
+                    : written.has_chat_template() ? "the export refuses it: " + refusal
+                                                  : "the export has no template";
+  } else {
+    const std::vector<int32_t> ours = base.tokenizer().encode(*expected, false);
+    const std::vector<int32_t> theirs = written.tokenizer().encode(*found, false);
+    if (ours == theirs && *expected == *found) return result;
+    result.outcome = Outcome::kDiffers;
+    result.is_same_text = *expected == *found;
+    result.detail = ours == theirs ? "another text of the same tokens"
+                                   : first_difference(base.tokenizer(), ours, theirs);
+  }
+  return result;
+}
+
 ParityCase compare(const ChatFormat& format, const ChatShape& shape, const OllamaTemplate& go,
                    const std::vector<int32_t>& before, const NamedConversation& conversation) {
   ParityCase result{conversation.name, Outcome::kEqual, conversation.is_core, ""};
@@ -105,9 +145,21 @@ const std::vector<NamedConversation>& parity_conversations() {
 }
 
 bool TemplateParity::holds() const {
-  return std::all_of(cases.begin(), cases.end(), [](const ParityCase& c) {
-    return !c.is_core || c.outcome == Outcome::kEqual;
+  return std::all_of(cases.begin(), cases.end(), [&](const ParityCase& c) {
+    // A Go template is made for what the base does not refuse; the base's own may refuse again.
+    const bool may_refuse = dialect.empty() && c.outcome == Outcome::kRefused;
+    return !c.is_core || c.outcome == Outcome::kEqual || may_refuse;
   });
+}
+
+std::vector<std::string> TemplateParity::faults(bool texts_alone) const {
+  std::vector<std::string> all;
+  for (const ParityCase& c : cases) {
+    if (!c.is_core || c.outcome != Outcome::kDiffers || (texts_alone && c.is_same_text)) continue;
+    all.push_back("the conversation \"" + c.name + "\" by " + file +
+                  " differs from the base's own: " + c.detail);
+  }
+  return all;
 }
 
 int64_t TemplateParity::num_equal() const {
@@ -137,8 +189,11 @@ Json TemplateParity::to_json() const {
     list.push_back(std::move(one));
   }
   Json json = Json::object();
-  json.set("dialect", dialect);
-  json.set("system_prompt_before_first_question", folds_system);
+  json.set("file", file);
+  if (!dialect.empty()) {
+    json.set("dialect", dialect);
+    json.set("system_prompt_before_first_question", folds_system);
+  }
   json.set("runtime_adds_bos", adds_bos);
   json.set("conversations", std::move(list));
   return json;
@@ -149,6 +204,7 @@ TemplateParity prove_template(const ChatFormat& format, bool bos_is_added) {
   const std::string bos_text = bos == nullptr ? "" : *bos;
   const ChatShape shape = find_chat_shape(format.chat_template(), bos_text);
   TemplateParity parity;
+  parity.file = "Modelfile";
   parity.dialect = chat_dialect(shape);
   parity.source = go_chat_template(shape, bos_text, bos_is_added);
   parity.folds_system = shape.system_place == ChatShape::System::kFolded;
@@ -163,6 +219,25 @@ TemplateParity prove_template(const ChatFormat& format, bool bos_is_added) {
   for (const NamedConversation& conversation : parity_conversations()) {
     parity.cases.push_back(compare(format, shape, go, added, conversation));
   }
+  return parity;
+}
+
+bool has_any_template(const ChatFormat& format) {
+  return format.has_chat_template() || !format.default_template().empty();
+}
+
+TemplateParity compare_templates(const ChatFormat& base, const ChatFormat& written,
+                                 bool bos_is_added, const std::string& file) {
+  TemplateParity parity;
+  parity.file = file;
+  for (const NamedConversation& conversation : parity_conversations()) {
+    parity.cases.push_back(compare(base, written, conversation));
+  }
+  const std::string* bos = base.chat_template().special_token("bos_token");
+  std::string refusal;
+  const auto question = rendered(base, parity_conversations().front().messages, refusal);
+  parity.adds_bos =
+      bos_is_added && bos != nullptr && question.has_value() && !question->starts_with(*bos);
   return parity;
 }
 

@@ -73,6 +73,30 @@ TEST_F(ExportTest, CheckRepeatsHashesAndProof) {
   EXPECT_NE(bad.err.find("Modelfile has another size"), bad.err.npos) << bad.err;
 }
 
+TEST_F(ExportTest, CheckHoldsAnExportToTheLimitsThatItWasMadeWith) {
+  train();
+  ASSERT_EQ(export_it({"--quant", "Q4_K_M"}).exit_code, 0);
+  const std::string at = exported("Q4_K_M-merged").string();
+  const ProgramResult as_made = run({"export", "--check", at, "--json"});
+  EXPECT_EQ(as_made.exit_code, 0) << as_made.err;
+  const Json json = parse_json(as_made.out);
+  EXPECT_EQ(json.at("proof").at("limits").at("max_kl").as_double(), 50.0);
+  EXPECT_TRUE(json.at("no_proof_reason").is_null());
+  EXPECT_EQ(json.at("templates").items().at(0).at("file").as_string(), "merged.Q4_K_M.gguf");
+  EXPECT_EQ(run({"export", "--check", at, "--max-kl", "0"}).exit_code, 1);
+}
+
+TEST_F(ExportTest, CheckSaysWhyItRepeatsNoProof) {
+  train();
+  ASSERT_EQ(export_it({"--quant", "F16"}).exit_code, 0);
+  fs::rename(exported("F16-merged"), folder_ / "elsewhere");
+  const ProgramResult result =
+      run({"export", "--check", (folder_ / "elsewhere").string(), "--json"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(parse_json(result.out).at("no_proof_reason").as_string(),
+            "the folder does not lie in a store");
+}
+
 TEST_F(ExportTest, SameExportGivesTheSameBytes) {
   train();
   options_.environment["SOURCE_DATE_EPOCH"] = "1700000000";
@@ -150,6 +174,17 @@ TEST_F(ExportTest, WritesFoldersForVllmMlxAndTransformers) {
     const ProgramResult result = run({"export", document().string(), "--target", target});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_EQ(manifest_of(target).at("quant").as_string(), "hf");
+    EXPECT_NE(result.err.find("proof: "), result.err.npos) << result.err;
+    EXPECT_NE(result.err.find("16 of 16 conversations"), result.err.npos) << result.err;
+    const Json proof = parse_json(read_file(exported(target) / "export_proof.json"));
+    EXPECT_TRUE(proof.at("holds").as_bool());
+    EXPECT_EQ(proof.at("quant").as_string(), "hf");
+    const Json provenance = parse_json(read_file(exported(target) / "export_provenance.json"));
+    EXPECT_EQ(provenance.at("proof").at("tokens").as_int(), proof.at("tokens").as_int());
+    EXPECT_EQ(provenance.at("template").at("conversations").size(), 16u);
+    const ProgramResult again = run({"export", "--check", exported(target).string(), "--json"});
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(parse_json(again.out).at("proof").dump(), proof.dump());
   }
   EXPECT_TRUE(path_exists(exported("vllm") / "adapters" / "adapter" / "adapter_model.safetensors"));
   EXPECT_FALSE(path_exists(exported("vllm") / "adapters" / "adapter" / "training_state.pt"));

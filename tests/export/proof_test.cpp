@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 
+#include "export/exported_gguf.h"
 #include "export/gguf_model.h"
 #include "formats/gguf.h"
 #include "support/error.h"
@@ -47,7 +48,8 @@ class ProofTest : public testing::Test {
     ProofRequest r;
     r.decoder = decoder_.get();
     r.format = format_.get();
-    r.gguf = gguf;
+    exported_ = std::make_unique<ExportedGguf>(gguf, fs::path());
+    r.exported = exported_.get();
     r.quant = quant;
     r.limits = proof_limits(quant);
     r.rows = rows_;
@@ -62,6 +64,7 @@ class ProofTest : public testing::Test {
   std::unique_ptr<ChatFormat> format_;
   std::vector<TokenRow> rows_;
   std::vector<std::string> questions_;
+  std::unique_ptr<ExportedGguf> exported_;
 };
 
 TEST_F(ProofTest, AWholeFileAgreesInEverything) {
