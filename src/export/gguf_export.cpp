@@ -200,8 +200,8 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device,
   if (e.plan.wants_imatrix) {
     if (events.on_note) events.on_note("importance: reading the document's rows");
     std::string notice;
-    report.importance = make_importance(e.inputs, trained, e.adapter, e.plan.merged, e.before,
-                                        e.folder, device, notice);
+    report.importance = make_importance(e.inputs, trained, e.adapter, e.plan.merged,
+                                        e.imatrix_cache, e.folder, device, notice);
     if (!notice.empty() && events.on_note) events.on_note("importance: " + notice);
     if (report.importance) request.imatrix = &report.importance->imatrix;
   }
