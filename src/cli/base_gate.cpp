@@ -1,5 +1,7 @@
 #include "cli/base_gate.h"
 
+#include <malloc.h>
+
 #include <utility>
 #include <vector>
 
@@ -51,6 +53,8 @@ std::optional<ProbeReport> require_sound_base(const ProbeRequest& request) {
   } catch (const Error&) {
     return std::nullopt;
   }
+  // Else what the probes held would count as memory of the program in the prediction of the peak.
+  if (!report.is_kept) malloc_trim(0);
   const std::vector<Probe> faults = report.faults();
   if (faults.empty()) {
     if (!report.is_kept) tell_warnings(report);
@@ -58,9 +62,8 @@ std::optional<ProbeReport> require_sound_base(const ProbeRequest& request) {
     return report;
   }
   if (faults.size() == 1) throw Error(ErrorKind::kBase, faults[0].detail, faults[0].remedy);
-  std::string table = probe_table(faults);
-  table.pop_back();
-  say(table);
+  const std::string table = probe_table(faults);
+  for (const std::string_view line : split(trim(table), '\n')) say(line);
   throw Error(ErrorKind::kBase,
               "base \"" + request.base + "\" failed " + std::to_string(faults.size()) + " probes",
               "do what stands behind each arrow above; --skip-probes goes on without probing");
