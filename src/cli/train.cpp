@@ -236,13 +236,9 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   const ReadyBase base = ready_base(options, globals, request);
   request.license = base.license;
   TrainConsole console(globals.quiet);
-  TrainEvents events = console.events();
-  // A run that is refused leaves nothing behind, so the report is kept once one may start.
-  events.on_plan = [&, show = events.on_plan](const TrainingPlan& plan) {
-    if (base.probes && !options.dry_run) keep_probe_report(request.home, *base.probes);
-    show(plan);
-  };
-  const TrainResult result = train_document(request, events);
+  const TrainResult result = train_document(request, console.events());
+  // A run that is refused or stopped leaves nothing behind, this report neither.
+  if (base.probes && result.trained) keep_probe_report(request.home, *base.probes);
   console.finish();
   if (options.json) {
     write_out(train_result_json(result).dump(2) + "\n");
