@@ -13,7 +13,7 @@
 
 namespace dlm {
 
-std::optional<LicenseAcceptance> require_license(const ConsentRequest& request) {
+std::optional<LicenseAcceptance> known_consent(const ConsentRequest& request) {
   const auto license = gated_license(request.base);
   if (!license) return std::nullopt;
   // Consent to other terms is none to these.
@@ -22,6 +22,13 @@ std::optional<LicenseAcceptance> require_license(const ConsentRequest& request) 
   };
   if (is_to_these(request.of_store)) return request.of_store;
   if (auto known = accepted_license(request.home, request.base); is_to_these(known)) return known;
+  return std::nullopt;
+}
+
+std::optional<LicenseAcceptance> require_license(const ConsentRequest& request) {
+  const auto license = gated_license(request.base);
+  if (!license) return std::nullopt;
+  if (auto known = known_consent(request)) return known;
   LicenseAcceptance given{format_utc(system_clock().unix_seconds()), std::string(license->url),
                           std::string(license->spdx), "cli_flag"};
   if (!request.is_given) {
