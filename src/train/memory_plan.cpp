@@ -142,12 +142,17 @@ MemoryNeeds MemoryModel::needs(int64_t batch_tokens, Recompute recompute) {
   return n;
 }
 
+int64_t MemoryModel::num_trained() const {
+  return state_->adapter->num_parameters();
+}
+
 MemoryPlan plan_memory(const MemoryInput& input) {
   MemoryModel model(input);
   const int64_t least = std::max<int64_t>(kTokenBlock, input.longest_row);
   const int64_t most =
       std::max(least, std::min(kBatchTokens, std::max<int64_t>(1, input.step_tokens)));
   MemoryPlan plan;
+  plan.num_trained = model.num_trained();
   const auto try_choice = [&](int64_t tokens, Recompute recompute) {
     plan.micro_batch_tokens = tokens;
     plan.recompute = recompute;
@@ -160,6 +165,13 @@ MemoryPlan plan_memory(const MemoryInput& input) {
                           : "to fit the memory";
     plan.reason = fmt::format("{} tokens at once, {} computed again: {}", plan.micro_batch_tokens,
                               recompute_name(plan.recompute), why);
+    return plan;
+  }
+  if (input.may_exceed) {
+    plan.reason = fmt::format(
+        "{} tokens at once, all but the inputs of layers computed again: the "
+        "least that training needs",
+        plan.micro_batch_tokens);
     return plan;
   }
   // What would fit: shorter rows, in steps of the token block.
