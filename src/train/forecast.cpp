@@ -178,7 +178,7 @@ class Forecaster {
   // The same for every base: what is free and held when the first is planned, and the rate.
   void settle_machine(const PlanInput& in) {
     program_bytes_ = in.program_bytes;
-    memory_bytes_ = in.memory_bytes;
+    memory_bytes_ = request_.memory_bytes.value_or(in.memory_bytes);
     if (memory_bytes_ > 0) result_.memory_bytes = memory_bytes_ + program_bytes_;
     result_.rate = product_rate(request_.home, device_, *dtype_, *request_.clock);
   }

@@ -24,7 +24,8 @@ struct ForecastRequest {
   fs::path home;
   BaseSearch bases;
   HubSettings hub;
-  std::optional<std::string> base;  // this one alone, instead of the document's and all others
+  std::optional<std::string> base;       // this one alone, instead of the document's and all others
+  std::optional<uint64_t> memory_bytes;  // that a run may take, instead of what is available now
   const Clock* clock = nullptr;
   std::function<void(const Warning&)> on_warning;
   // What else there is to find about a base that is on this machine; may be empty.

@@ -59,6 +59,8 @@ class MemoryModel {
 
   // Needs with batches of up to so many tokens.
   MemoryNeeds needs(int64_t batch_tokens, Recompute recompute);
+  // Of them what no choice makes smaller: the program, the weights and the adapter.
+  uint64_t least_bytes() const;
   int64_t num_trained() const;  // parameters of the adapter
 
  private:

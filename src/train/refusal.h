@@ -8,8 +8,8 @@
 namespace dlm {
 
 struct Refusal {
-  // "absent", "incomplete", "unknown", "media", "licence", "gated", "memory", "disk", "document",
-  // "empty", "setting"
+  // Of the base: "absent", "incomplete", "unknown", "media", "licence", "gated", "base", "probe"; of
+  // the document: "document", "empty", "media", "setting"; of the machine: "memory", "disk".
   std::string kind;
   std::string message;
   std::string hint;

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "engine/cpu/isa.h"
 #include "train_fixture.h"
 
 namespace dlm {
@@ -67,6 +68,18 @@ TEST(Roofs, ADamagedRecordIsToldAndNotUsed) {
     EXPECT_FALSE(known.roofs) << text;
     EXPECT_THAT(known.note, HasSubstr("roofs.json cannot be read and is not used: ")) << text;
   }
+}
+
+TEST(Roofs, TheBenchMeasuresBothTypesWhereTheProcessorHasThem) {
+  Device device(1);
+  const FixedClock clock(1'776'506'400'000'000);
+  const Roofs roofs = measure_roofs(device, 12.5, clock);
+  EXPECT_EQ(roofs.key, roof_key(1));
+  EXPECT_EQ(roofs.gflops.size(), has_bf16_products(device.tier()) ? 2u : 1u);
+  for (const auto& [type, rate] : roofs.gflops) EXPECT_GT(rate, 0) << type;
+  EXPECT_EQ(roofs.read_gbs, 12.5);
+  EXPECT_EQ(roofs.measured_at, "2026-04-18T10:00:00");
+  EXPECT_EQ(roofs.measured_by, "bench");
 }
 
 class RoofsOfRunTest : public TrainTest {};
