@@ -13,13 +13,16 @@
 
 namespace dlm {
 
+std::optional<LicenseAcceptance> known_consent(const ConsentRequest& request) {
+  const auto license = gated_license(request.base);
+  if (!license) return std::nullopt;
+  return acceptance_of(license->url, license->spdx, request.base, request.home, request.of_store);
+}
+
 std::optional<LicenseAcceptance> require_license(const ConsentRequest& request) {
   const auto license = gated_license(request.base);
   if (!license) return std::nullopt;
-  if (auto known = acceptance_of(license->url, license->spdx, request.base, request.home,
-                                 request.of_store)) {
-    return known;
-  }
+  if (auto known = known_consent(request)) return known;
   LicenseAcceptance given{format_utc(system_clock().unix_seconds()), std::string(license->url),
                           std::string(license->spdx), "cli_flag"};
   if (!request.is_given) {

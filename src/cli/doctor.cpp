@@ -12,6 +12,7 @@
 #include "cli/console.h"
 #include "cli/forecast_report.h"
 #include "cli/machine_report.h"
+#include "export/base_probes.h"
 #include "support/clock.h"
 #include "support/text.h"
 #include "train/base_refusals.h"
@@ -60,14 +61,15 @@ int run_bench(const DoctorOptions& options, const GlobalOptions& globals) {
   BenchmarkOptions bench_options;
   bench_options.base_key = base;
   const BenchmarkResult result = run_benchmark(shapes, device, bench_options);
-  const fs::path home = home_folder(globals);
-  write_roofs(home, measure_roofs(device, result.read_bandwidth_gbs.median, system_clock()));
-  if (!globals.quiet) say("recorded: " + roofs_path(home).string());
+  const Roofs roofs = measure_roofs(device, result.read_bandwidth_gbs.median, system_clock());
   if (options.json) {
     write_out(benchmark_json(result).dump(2) + "\n");
   } else {
     write_out(benchmark_text(result));
   }
+  const fs::path home = home_folder(globals);
+  write_roofs(home, roofs);
+  if (!globals.quiet) say("recorded: " + roofs_path(home).string());
   return 0;
 }
 
@@ -90,6 +92,22 @@ void tell_base(const std::string& base, const GlobalOptions& globals, Json* json
                             : "would be refused:\n" + refusals_text(refusals));
 }
 
+// The probes that would stop training.
+std::vector<Refusal> probe_refusals(const std::string& base, const BaseSearch& search,
+                                    const fs::path& home) {
+  ProbeRequest asked;
+  asked.base = base;
+  asked.search = search;
+  asked.home = home;
+  asked.skips_exports = true;
+  std::vector<Refusal> refusals;
+  const ProbeReport report = probe_base(asked);
+  for (const Probe& probe : report.faults()) {
+    refusals.push_back({"probe", probe.name + ": " + probe.detail, probe.remedy, {}});
+  }
+  return refusals;
+}
+
 void tell_document(const DoctorOptions& options, const GlobalOptions& globals, Json* json,
                    std::string& text) {
   ForecastRequest request;
@@ -100,6 +118,9 @@ void tell_document(const DoctorOptions& options, const GlobalOptions& globals, J
   request.base = options.base;
   request.clock = &system_clock();
   request.on_warning = [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); };
+  request.probe = [&](const std::string& base, const BaseSearch& search) {
+    return probe_refusals(base, search, request.home);
+  };
   Device device(globals.num_threads);
   const Forecast forecast = forecast_document(request, device);
   if (json != nullptr) set_forecast(forecast, options.path, *json);

@@ -66,7 +66,8 @@ void check_base_name(const ExportInputs& in, const ExportedAdapter& adapter) {
 }
 
 void check_tokenizer(const ExportInputs& in, const ExportedAdapter& adapter) {
-  check_vocabulary(*in.prepared.format, in.prepared.model_config, in.prepared.base.folder);
+  check_vocabulary(in.prepared.format->tokenizer(), in.prepared.model_config,
+                   in.prepared.base.folder);
   const fs::path own = adapter.folder / "tokenizer.json";
   const fs::path base = in.prepared.base.folder / "tokenizer.json";
   if (path_exists(own) && sha256_file_hex(own) != sha256_file_hex(base)) {

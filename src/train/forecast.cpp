@@ -104,7 +104,11 @@ class Forecaster {
       }
     }
     if (f.presence.is_whole && request_.probe) {
-      for (Refusal& refusal : request_.probe(base)) f.refusals.push_back(std::move(refusal));
+      try {
+        for (const Refusal& one : request_.probe(base, around_.search)) f.refusals.push_back(one);
+      } catch (const Error& error) {
+        f.refusals.push_back(refusal_of("probe", error));
+      }
     }
     result_.bases.push_back(std::move(f));
   }

@@ -29,7 +29,7 @@ struct ForecastRequest {
   const Clock* clock = nullptr;
   std::function<void(const Warning&)> on_warning;
   // What else there is to find about a base that is on this machine; may be empty.
-  std::function<std::vector<Refusal>(const std::string& base)> probe;
+  std::function<std::vector<Refusal>(const std::string& base, const BaseSearch& search)> probe;
 };
 
 struct BaseForecast {

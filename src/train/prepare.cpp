@@ -107,7 +107,7 @@ void make_token_rows(Prepared& p, const std::function<void(const Warning&)>& on_
   if (on_warning && p.rows.num_chat > 0 && !p.format->default_template().empty()) {
     on_warning({default_template_warning(*p.format), {p.base.folder.string(), 0, 0}});
   }
-  check_vocabulary(*p.format, p.model_config, p.base.folder);
+  check_vocabulary(p.format->tokenizer(), p.model_config, p.base.folder);
   if (asked.uses_token_cache && p.document.frontmatter.training.cache.enabled &&
       text_bytes(p.rows) >= kTokenCacheFromBytes) {
     const StoreLayout store(asked.home, p.document.frontmatter.dlm_id);

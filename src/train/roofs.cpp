@@ -45,7 +45,7 @@ std::string difference(const RoofKey& was, const RoofKey& is) {
   if (was.instruction_set != is.instruction_set) {
     return "another instruction set (" + was.instruction_set + ")";
   }
-  return fmt::format("{} threads", was.threads);
+  return fmt::format("{} {}", was.threads, was.threads == 1 ? "thread" : "threads");
 }
 
 }  // namespace

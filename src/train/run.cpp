@@ -136,7 +136,6 @@ class Run {
       tell_unfinished_run();
     }
     if (p_.sources.index_has_changed) save_source_index(p_, request_.home, warner());
-    save_measured_roofs(measured_roofs_, request_.home, warner());
   }
 
   void tell_unfinished_run() {
@@ -343,6 +342,7 @@ class Run {
       remove_checkpoint(store_, {}, *lock_);
       log.write("run_complete", complete_json(result_, store_.relative(result_.summary_path)));
       log.sync();
+      save_measured_roofs(measured_roofs_, request_.home, warner());
     } catch (const Error& e) {
       throw Error(e.kind(),
                   fmt::format("{} is trained and in use, but the run could not be recorded: {}",

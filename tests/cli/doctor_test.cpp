@@ -112,7 +112,7 @@ TEST_F(DoctorTest, ShowsTheRoofsMeasuredLast) {
   EXPECT_EQ(json().at("capabilities").at("roofs").at("gflops").at("bf16").as_double(), 812.4);
   options_.environment["DLM_THREADS"] = "2";
   EXPECT_THAT(text(), HasSubstr("Roofs:          not measured: run `dlm doctor --bench` (those in "
-                                "HERE/home/roofs.json were measured with 1 threads and are not "
+                                "HERE/home/roofs.json were measured with 1 thread and are not "
                                 "used)\n"));
   write_file_atomic(roofs_path(home()), "{\"version\": 1");
   EXPECT_THAT(text(), HasSubstr("HERE/home/roofs.json cannot be read and is not used: "));

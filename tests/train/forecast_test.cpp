@@ -72,7 +72,7 @@ TEST_F(ForecastTest, EveryBaseOfTheRegistryIsForetoldAndNoneRefusedForItsSize) {
   write_document("", kThreePairs);
   asked_.memory_bytes = uint64_t{1} << 40;
   std::vector<std::string> probed;  // what else is found is asked of bases that are here
-  asked_.probe = [&](const std::string& base) {
+  asked_.probe = [&](const std::string& base, const BaseSearch&) {
     probed.push_back(base);
     return std::vector<Refusal>{{"probe", "a tensor is missing", "", {}}};
   };
