@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "cli_fixture.h"
+#include "doc/document.h"
 #include "engine/cpu/isa.h"
 #include "train/machine.h"
 #include "train/roofs.h"
@@ -161,7 +162,8 @@ TEST_F(DoctorTest, GalleryDocumentsWouldTrainOnTheBundledBaseAndOnTheirOwnOnceIt
     const Json on_nano = json({path.string(), "--base", "dlm-nano"});
     EXPECT_THAT(refused(on_nano), IsEmpty()) << name;
     EXPECT_GT(on_nano.at("bases").items()[0].at("est_peak_gb").as_double(), 0) << name;
-    const Json on_own = json({path.string()});
+    const std::string own = load_document(path).frontmatter.base_model;
+    const Json on_own = json({path.string(), "--base", own});
     for (const Json& refusal : on_own.at("refusals").items()) {
       EXPECT_THAT(refusal.at("kind").as_string(), AnyOf("absent", "gated", "memory", "disk"))
           << name;
