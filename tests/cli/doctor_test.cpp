@@ -205,7 +205,8 @@ TEST_F(DoctorTest, TellsWhatIsInTheWayOfABase) {
 
 TEST_F(DoctorTest, ADocumentThatCannotBeReadIsAnErrorWithItsPlace) {
   expect_refused({"doctor", document().string()}, 1,
-                 "doctor: HERE/notes.dlm: cannot open: No such file or directory\n");
+                 "doctor: HERE/notes.dlm: cannot read the file: No such file or directory\n"
+                 "hint: check the path\n");
   write_document("::instruction::\n### Q\nWithout an answer\n");
   const ProgramResult result = run({"doctor", document().string(), "--json"});
   EXPECT_EQ(result.exit_code, 1);
