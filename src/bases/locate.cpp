@@ -27,28 +27,6 @@ std::string in_quotes(std::string_view text) {
   return "\"" + std::string(text) + "\"";
 }
 
-// A JSON file that is there, not empty, and closed by the brace that opens it: a copy that was cut
-// off ends elsewhere. What it says is for its reader to check.
-void check_json_file(const fs::path& folder, const char* name) {
-  const fs::path path = folder / name;
-  std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) {
-    fail("the base has no " + std::string(name),
-         "copy it from where the weights came from; a base needs config.json, model.safetensors, "
-         "tokenizer.json and tokenizer_config.json",
-         path);
-  }
-  const auto file = MappedFile::open(path);
-  const std::string_view bytes(reinterpret_cast<const char*>(file->bytes().data()),
-                               file->bytes().size());
-  const std::string_view text =
-      trim(bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 64)));
-  if (bytes.empty() || text.empty() || text.back() != '}') {
-    fail(std::string(name) + (bytes.empty() ? " is empty" : " is cut off"),
-         "copy the file again: it does not end as a JSON object does", path);
-  }
-}
-
 fs::path locate_path(std::string_view text) {
   const fs::path folder{std::string(text)};
   std::error_code ignored;
@@ -224,9 +202,29 @@ bool is_absent_base(std::string_view key_or_path, const BaseSearch& search) {
                       [&](const fs::path& folder) { return is_folder(folder / base->key); });
 }
 
+void check_base_json(const fs::path& folder, const char* name) {
+  const fs::path path = folder / name;
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) {
+    fail("the base has no " + std::string(name),
+         "copy it from where the weights came from; a base needs config.json, model.safetensors, "
+         "tokenizer.json and tokenizer_config.json",
+         path);
+  }
+  const auto file = MappedFile::open(path);
+  const std::string_view bytes(reinterpret_cast<const char*>(file->bytes().data()),
+                               file->bytes().size());
+  const std::string_view text =
+      trim(bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 64)));
+  if (bytes.empty() || text.empty() || text.back() != '}') {
+    fail(std::string(name) + (bytes.empty() ? " is empty" : " is cut off"),
+         "copy the file again: it does not end as a JSON object does", path);
+  }
+}
+
 void check_base_files(const fs::path& folder) {
   for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
-    check_json_file(folder, name);
+    check_base_json(folder, name);
   }
   try {
     load_model_config(folder);

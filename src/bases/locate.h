@@ -52,6 +52,9 @@ bool is_absent_base(std::string_view key_or_path, const BaseSearch& search);
 // The entry of a text base. Throws Error(kBase) as locate_base() for a key that is not known.
 const BaseInfo& require_known_base(std::string_view key);
 
+// Throws Error(kBase) unless that JSON file of a base is there, not empty, and closed by the brace
+// that opens it: a copy that was cut off ends elsewhere. What it says is for its reader to check.
+void check_base_json(const fs::path& folder, const char* name);
 // Throws Error(kBase) unless the folder has all files of a base that this program can run.
 void check_base_files(const fs::path& folder);
 // The same as an answer.

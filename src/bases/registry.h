@@ -46,7 +46,8 @@ struct BaseInfo {
   int64_t recommended_sequence_len = 0;
   bool is_reasoning = false;  // tuned to think before it answers
   bool needs_remote_code = false;
-  std::string_view draft_key = {};           // a smaller base of the same tokenizer and dialect
+  std::string_view draft_key = {};   // a smaller base of the same tokenizer and dialect
+  std::string_view ollama_tag = {};  // its name in Ollama's library, where it is somebody's draft
   std::string_view capability_warning = {};  // said before training
   std::string_view provenance = {};  // where the weights come from, when not from the publisher
   MediaPlan media = {};

@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/consent.h"
 #include "cli/console.h"
+#include "export/base_probes.h"
 #include "store/license_register.h"
 #include "support/json.h"
 #include "support/progress.h"
@@ -29,6 +30,7 @@ struct BasesOptions {
   bool json = false;
   bool accepts_license = false;
   bool force = false;
+  bool probe = false;
 };
 
 std::string count_of(int64_t params) {
@@ -114,12 +116,15 @@ Json base_json(const BaseInfo& base, const BaseSearch& search, const fs::path& h
   return json;
 }
 
+// Of one that no key stands for: on the hub, or in a folder.
 Json cached_json(const std::string& base, const BaseSearch& search) {
-  const HubName name = parse_hub_name(base);
   Json json = Json::object();
   json.set("key", base);
-  json.set("hf_id", name.repository);
-  json.set("revision", name.revision);
+  if (is_hub_name(base)) {
+    const HubName name = parse_hub_name(base);
+    json.set("hf_id", name.repository);
+    json.set("revision", name.revision);
+  }
   const Json found = presence_json(find_presence(base, search));
   for (const auto& [key, value] : found.members()) json.set(key, value);
   return json;
@@ -201,16 +206,32 @@ std::string described(const BaseInfo& base, const fs::path& home) {
   return text;
 }
 
+// Probed anew, as the person asks for it; a report without faults spares the next training that.
+ProbeReport probe_now(const std::string& base, const BaseSearch& search, const fs::path& home) {
+  ProbeRequest request;
+  request.base = base;
+  request.search = search;
+  request.skips_exports = skips_export_probes();
+  const ProbeReport report = probe_base(request);
+  keep_probe_report(home, report);
+  return report;
+}
+
 int run_show(const BasesOptions& options, const GlobalOptions& globals) {
   const BaseSearch search = base_search();
   const fs::path home = home_folder(globals);
   const BaseInfo* base = find_any_base(options.base);
-  if (base == nullptr && !is_hub_name(options.base)) require_known_base(options.base);
+  const bool is_place = is_hub_name(options.base) || options.base.find('/') != std::string::npos;
+  if (base == nullptr && !is_place) require_known_base(options.base);
+  ProbeReport report;
+  if (options.probe) report = probe_now(options.base, search, home);
+  const int exit_code = report.faults().empty() ? 0 : 1;
   if (options.json) {
-    const Json json =
+    Json json =
         base != nullptr ? base_json(*base, search, home) : cached_json(options.base, search);
+    if (options.probe) json.set("probes", probes_json(report.probes));
     write_out(json.dump(2) + "\n");
-    return 0;
+    return exit_code;
   }
   std::string text;
   if (base != nullptr) {
@@ -223,8 +244,9 @@ int run_show(const BasesOptions& options, const GlobalOptions& globals) {
            found.is_partial ? "incomplete: " + found.problem : std::string(state_of(found)));
   add_line(text, "folder", found.folder.string());
   if (found.bytes > 0) add_line(text, "on disk", format_bytes(found.bytes));
+  if (options.probe) text += "\n" + probe_table(report.probes);
   write_out(text);
-  return 0;
+  return exit_code;
 }
 
 int run_pull_command(const BasesOptions& options, const GlobalOptions& globals) {
@@ -327,7 +349,8 @@ Action add_bases(CLI::App& app, const GlobalOptions& globals) {
     return one;
   };
   const auto add_base = [&](CLI::App* one) {
-    one->add_option("base", options->base, "A key, or hf:org/name, or hf:org/name@revision")
+    one->add_option("base", options->base,
+                    "A key, or hf:org/name, or hf:org/name@revision; to show, also a folder")
         ->required()
         ->type_name("BASE");
   };
@@ -351,6 +374,8 @@ Action add_bases(CLI::App& app, const GlobalOptions& globals) {
       ->capture_default_str()
       ->type_name("N")
       ->check(CLI::Range(2, 1 << 20));
+  show->add_flag("--probe", options->probe,
+                 "Look at the files of one that is here: what would be refused, and why");
   pull->add_flag("--i-accept-license", options->accepts_license,
                  "Accept the licence of a base that asks for it");
   rm->add_flag("--force", options->force, "Do not ask");

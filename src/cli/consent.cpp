@@ -13,15 +13,16 @@
 
 namespace dlm {
 
+std::optional<LicenseAcceptance> known_consent(const ConsentRequest& request) {
+  const auto license = gated_license(request.base);
+  if (!license) return std::nullopt;
+  return acceptance_of(license->url, license->spdx, request.base, request.home, request.of_store);
+}
+
 std::optional<LicenseAcceptance> require_license(const ConsentRequest& request) {
   const auto license = gated_license(request.base);
   if (!license) return std::nullopt;
-  // Consent to other terms is none to these.
-  const auto is_to_these = [&](const std::optional<LicenseAcceptance>& one) {
-    return one && one->license_url == license->url && one->license_spdx == license->spdx;
-  };
-  if (is_to_these(request.of_store)) return request.of_store;
-  if (auto known = accepted_license(request.home, request.base); is_to_these(known)) return known;
+  if (auto known = known_consent(request)) return known;
   LicenseAcceptance given{format_utc(system_clock().unix_seconds()), std::string(license->url),
                           std::string(license->spdx), "cli_flag"};
   if (!request.is_given) {

@@ -18,6 +18,10 @@ struct ConsentRequest {
   std::optional<LicenseAcceptance> of_store;  // of the document's manifest
 };
 
+// Consent to the licence that a base has now, of the document's store or of the home folder; none
+// where there is none, or none is asked for.
+std::optional<LicenseAcceptance> known_consent(const ConsentRequest& request);
+
 // None for a base without conditions. New consent is recorded in the home folder. Throws
 // Error(kLicense) where there is none.
 std::optional<LicenseAcceptance> require_license(const ConsentRequest& request);

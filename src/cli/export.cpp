@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <memory>
 
 #include "cli/command.h"
@@ -145,6 +146,11 @@ int run_check(const ExportOptions& options, const GlobalOptions& globals) {
 }
 
 int run_command(const ExportOptions& options, const GlobalOptions& globals) {
+  for (const auto& limit : {options.max_kl, options.min_agreement}) {
+    if (limit && std::isnan(*limit)) {
+      throw Error(ErrorKind::kUsage, "a limit of the proof is no number", "give a number");
+    }
+  }
   if (options.check) return run_check(options, globals);
   if (options.path.empty()) {
     throw Error(ErrorKind::kUsage, "no document is given",

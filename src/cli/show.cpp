@@ -5,13 +5,16 @@
 
 #include <memory>
 
+#include "bases/registry.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/console.h"
 #include "cli/row_listing.h"
 #include "data/source_path.h"
 #include "data/source_report.h"
 #include "doc/document.h"
 #include "store/inspection.h"
+#include "store/manifest.h"
 #include "store/store_layout.h"
 #include "support/clock.h"
 #include "support/progress.h"
@@ -43,7 +46,46 @@ Json cache_config_json(const CacheConfig& cache) {
                        {"prune_older_than_days", Json(cache.prune_older_than_days)}});
 }
 
-std::string text_of(const StoreInspection& s) {
+// The licence of a document's base and whether it still has to be accepted; nothing is known of
+// those that the registry lacks.
+class ShownLicense {
+ public:
+  ShownLicense(const std::string& base, const StoreLayout& store, const fs::path& home)
+      : base_(find_any_base(base)) {
+    if (base_ == nullptr || !base_->needs_acceptance) return;
+    ConsentRequest request;
+    request.base = base;
+    request.home = home;
+    if (store.is_initialized()) request.of_store = read_manifest(store).license_acceptance;
+    accepted_ = known_consent(request);
+  }
+
+  std::string text() const {
+    if (base_ == nullptr) return {};
+    std::string text(base_->license);
+    if (accepted_) {
+      text += ", accepted " + accepted_->accepted_at;
+    } else if (base_->needs_acceptance) {
+      text += ", has to be accepted: --i-accept-license of `dlm train`, after reading " +
+              std::string(base_->license_url);
+    }
+    return fmt::format("{:<14} {}\n", "licence", text);
+  }
+
+  Json json() const {
+    if (base_ == nullptr) return {};
+    return Json::object({{"name", Json(base_->license)},
+                         {"url", base_->license_url.empty() ? Json() : Json(base_->license_url)},
+                         {"needs_acceptance", Json(base_->needs_acceptance)},
+                         {"accepted_at", accepted_ ? Json(accepted_->accepted_at) : Json()}});
+  }
+
+ private:
+  const BaseInfo* base_;  // null: not known
+  std::optional<LicenseAcceptance> accepted_;
+};
+
+std::string text_of(const StoreInspection& s, const ShownLicense& license) {
   std::string text;
   const auto line = [&](const char* label, const std::string& value) {
     text += fmt::format("{:<14} {}\n", label, value);
@@ -52,6 +94,7 @@ std::string text_of(const StoreInspection& s) {
   const std::string revision =
       s.base_model_revision ? " (revision " + s.base_model_revision->substr(0, 7) + ")" : "";
   line("base_model", s.base_model + revision);
+  text += license.text();
   line("store", s.path.string() + " (" + format_bytes(s.total_size_bytes) + ")");
   if (s.named_adapters.empty()) {
     line("adapter", s.has_adapter_current ? fmt::format("v{:04d}", s.adapter_version) : "none");
@@ -166,21 +209,27 @@ int run_show(const ShowOptions& options, const GlobalOptions& globals) {
   const StoreLayout store(home_folder(globals), document.frontmatter.dlm_id);
   const Json cache = cache_config_json(document.frontmatter.training.cache);
   const ShownSources sources(document, store, globals, options.allow_secrets);
-  if (!store.is_initialized()) {
+  const bool is_trained = store.is_initialized();
+  const ShownLicense license(
+      is_trained ? read_manifest(store).base_model : document.frontmatter.base_model, store,
+      home_folder(globals));
+  if (!is_trained) {
     if (options.json) {
       Json json = Json::object();
       json.set("dlm_id", document.frontmatter.dlm_id);
       json.set("base_model", document.frontmatter.base_model);
+      json.set("license", license.json());
       json.set("store_initialized", false);
       json.set("source_path", fs::absolute(path).lexically_normal().string());
       json.set("training_cache_config", cache);
       sources.add_to(json);
       write_out(json.dump(2) + "\n");
     } else {
-      write_out(fmt::format("{:<14} {}\n{:<14} {}\n{:<14} {}\n{:<14} {}\n", "path", path.string(),
-                            "dlm_id", document.frontmatter.dlm_id, "base_model",
-                            document.frontmatter.base_model, "store",
-                            "not yet initialized; `dlm train` creates it") +
+      write_out(fmt::format("{:<14} {}\n{:<14} {}\n{:<14} {}\n", "path", path.string(), "dlm_id",
+                            document.frontmatter.dlm_id, "base_model",
+                            document.frontmatter.base_model) +
+                license.text() +
+                fmt::format("{:<14} {}\n", "store", "not yet initialized; `dlm train` creates it") +
                 sources.text());
     }
     return 0;
@@ -189,11 +238,12 @@ int run_show(const ShowOptions& options, const GlobalOptions& globals) {
       inspect_store(store, fs::absolute(path).lexically_normal(), id_of);
   if (options.json) {
     Json json = inspection_json(inspection);
+    json.set("license", license.json());
     json.set("training_cache_config", cache);
     sources.add_to(json);
     write_out(json.dump(2) + "\n");
   } else {
-    write_out(fmt::format("{:<14} {}\n", "path", path.string()) + text_of(inspection) +
+    write_out(fmt::format("{:<14} {}\n", "path", path.string()) + text_of(inspection, license) +
               sources.text());
   }
   return 0;

@@ -8,6 +8,7 @@
 #include "bases/hub_name.h"
 #include "bases/registry.h"
 #include "cli/base_fetch.h"
+#include "cli/base_gate.h"
 #include "cli/command.h"
 #include "cli/consent.h"
 #include "cli/console.h"
@@ -46,6 +47,7 @@ struct TrainOptions {
   bool json = false;
   bool allow_secrets = false;
   bool accepts_license = false;
+  bool skip_probes = false;
   bool pull = false;
   // With a folder:
   std::vector<std::string> include;
@@ -147,16 +149,21 @@ void refuse_folder_flags(const TrainOptions& options) {
               "write training.sources into the document instead", {options.path});
 }
 
-// Consent, warnings and, where it is asked for or agreed to, fetching of the base. What else is
-// wrong with the document or the base is told by the run itself.
-std::optional<LicenseAcceptance> ready_base(const TrainOptions& options,
-                                            const GlobalOptions& globals,
-                                            const TrainRequest& request) {
+struct ReadyBase {
+  std::optional<LicenseAcceptance> license;
+  std::optional<ProbeReport> probes;  // none: not probed
+};
+
+// Consent, warnings, the base's probes and, where it is asked for or agreed to, fetching of it.
+// What else is wrong with the document or the base is told by the run itself.
+ReadyBase ready_base(const TrainOptions& options, const GlobalOptions& globals,
+                     const TrainRequest& request) {
+  ReadyBase ready;
   Frontmatter front;
   try {
     front = load_document(request.document).frontmatter;
   } catch (const Error&) {
-    return std::nullopt;
+    return ready;
   }
   const std::string base = request.base.value_or(front.base_model);
   ConsentRequest consent;
@@ -169,11 +176,18 @@ std::optional<LicenseAcceptance> ready_base(const TrainOptions& options,
     consent.of_store = read_manifest(store).license_acceptance;
     search.commits = pinned_commits(store);
   }
-  auto license = require_license(consent);
+  ready.license = require_license(consent);
   if (const BaseInfo* known = find_base(base); known && !known->capability_warning.empty()) {
     warn("base " + base + ": " + std::string(known->capability_warning));
   }
-  if (options.dry_run || !is_absent_base(base, search)) return license;
+  const auto probe = [&] {
+    if (options.skip_probes) return;
+    ready.probes = require_sound_base({base, search, request.home, skips_export_probes()});
+  };
+  if (options.dry_run || !is_absent_base(base, search)) {
+    probe();
+    return ready;
+  }
   std::string wanted = base;
   if (const auto pinned = search.commits.find(base); pinned != search.commits.end()) {
     HubName name = parse_hub_name(base);
@@ -185,7 +199,8 @@ std::optional<LicenseAcceptance> ready_base(const TrainOptions& options,
   } else if (is_at_terminal()) {
     offer_to_fetch(wanted, globals.quiet);
   }
-  return license;
+  probe();
+  return ready;
 }
 
 int run_train(const TrainOptions& options, const GlobalOptions& globals) {
@@ -218,9 +233,12 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
   request.num_threads = globals.num_threads;
   request.dry_run = options.dry_run;
   request.clock = &system_clock();
-  request.license = ready_base(options, globals, request);
+  const ReadyBase base = ready_base(options, globals, request);
+  request.license = base.license;
   TrainConsole console(globals.quiet);
   const TrainResult result = train_document(request, console.events());
+  // A run that is refused or stopped leaves nothing behind, this report neither.
+  if (base.probes && result.trained) keep_probe_report(request.home, *base.probes);
   console.finish();
   if (options.json) {
     write_out(train_result_json(result).dump(2) + "\n");
@@ -333,6 +351,8 @@ Action add_train(CLI::App& app, const GlobalOptions& globals) {
                     "Of a folder: write its document anew, under the same id");
   command->add_flag("--i-accept-license", options->accepts_license,
                     "Accept the licence of a base that asks for it");
+  command->add_flag("--skip-probes", options->skip_probes,
+                    "Train without looking at the base's files first");
   command->add_flag("--pull", options->pull,
                     "Fetch the base from the hub when it is not on this machine");
   command->add_flag("--dry-run", options->dry_run, "Show the plan and its cost, train nothing");

@@ -22,14 +22,6 @@ Json read_json(const fs::path& path) {
   return parse_json(read_file(path, size_t{64} << 20), path.string());
 }
 
-// A token named by tokenizer_config.json, as text or as {"content": text}; none when it is not set.
-std::optional<std::string> token_text(const Json& config, const char* key) {
-  const Json* value = config.find(key);
-  if (value != nullptr && value->is_object()) value = value->find("content");
-  if (value == nullptr || !value->is_string()) return std::nullopt;
-  return value->as_string();
-}
-
 // The contents of a conversation in order, an empty system prompt left out.
 std::vector<std::string> contents_of(const std::optional<std::string>& system_prompt,
                                      std::initializer_list<std::string_view> spoken) {
@@ -84,6 +76,13 @@ std::string joined(std::span<const Piece> pieces) {
 
 }  // namespace
 
+std::optional<std::string> named_token(const Json& tokenizer_config, const char* key) {
+  const Json* value = tokenizer_config.find(key);
+  if (value != nullptr && value->is_object()) value = value->find("content");
+  if (value == nullptr || !value->is_string()) return std::nullopt;
+  return value->as_string();
+}
+
 std::vector<int32_t> TokenRow::labels() const {
   std::vector<int32_t> labels;
   if (!loss_begin) return labels;
@@ -131,7 +130,7 @@ ChatFormat ChatFormat::read(const fs::path& folder) {
     }
     return *id;
   };
-  if (const auto eos = token_text(config, "eos_token")) {
+  if (const auto eos = named_token(config, "eos_token")) {
     format.end_of_text_ = require_token(*eos, "eos_token");
     format.add_stop(*format.end_of_text_);
   }
@@ -227,8 +226,8 @@ std::optional<DefaultTemplate> ChatFormat::choose_default(const Json& config) co
   if (tokenizer_.token_id("<|im_start|>") && tokenizer_.token_id("<|im_end|>")) {
     return chatml_template();
   }
-  if (!token_text(config, "eos_token")) return std::nullopt;
-  return plain_template(!text_prefix_.empty() && token_text(config, "bos_token").has_value());
+  if (!named_token(config, "eos_token")) return std::nullopt;
+  return plain_template(!text_prefix_.empty() && named_token(config, "bos_token").has_value());
 }
 
 const ChatTemplate& ChatFormat::chat_template() const {

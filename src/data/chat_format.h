@@ -100,6 +100,10 @@ class ChatFormat {
   std::string folder_;
 };
 
+// A token named by tokenizer_config.json ("eos_token"), as text or as {"content": text}; none when
+// it is not set.
+std::optional<std::string> named_token(const Json& tokenizer_config, const char* key);
+
 // What is said where a default template is used.
 std::string default_template_warning(const ChatFormat& format);
 

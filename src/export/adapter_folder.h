@@ -45,6 +45,9 @@ struct MixReport {
 MixReport write_mixed_adapter(const ModelConfig& config, const std::vector<WeightedAdapter>& parts,
                               MixMethod method, const std::string& base_name, const fs::path& out);
 
+// Copies a PEFT folder as it is, but for the name of its base: stores may record a path there.
+void copy_adapter(const fs::path& from, const fs::path& out, const std::string& base_name);
+
 // The tensors of a mix's layer cut to `rank`: B A of least distance. All row-major f32: b [out,
 // from], a [from, in]; results in place, [out, rank] and [rank, in]. Returns the squares of what
 // was cut and of the whole.

@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "export/adapter_folder.h"
+#include "export/hf_model.h"
 #include "formats/safetensors.h"
 #include "model/peft_config.h"
+#include "store/store_layout.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -45,6 +47,10 @@ Part open_part(const ModelConfig& config, const WeightedAdapter& source) {
 // Puts a layer's own factors at column `at` of the combined rank `rank`.
 void place(Factors& f, const Lora& lora, double weight, int64_t at, int64_t rank) {
   const auto scale = static_cast<float>(weight * static_cast<double>(lora.scale));
+  if (!std::isfinite(scale)) {
+    throw Error(ErrorKind::kUsage, "a weight of the mix is too large for 32-bit numbers",
+                "give smaller weights");
+  }
   std::copy_n(lora.a.value.f32(), lora.rank * f.in, f.a.begin() + at * f.in);
   const float* bt = lora.bt.value.f32();  // [rank, out]
   for (int64_t r = 0; r < lora.rank; ++r) {
@@ -129,6 +135,15 @@ MixReport write_mixed_adapter(const ModelConfig& config,
   write_safetensors(out / "adapter_model.safetensors", tensors, {{"format", "pt"}});
   write_file_atomic(out / "adapter_config.json", peft_config_json(options, modules).dump(2) + "\n");
   return report;
+}
+
+void copy_adapter(const fs::path& from, const fs::path& out, const std::string& base_name) {
+  make_folders(out);
+  const fs::path config = from / kAdapterConfigFile;
+  Json json = parse_json(read_file(config), config.string());
+  json.set("base_model_name_or_path", base_name);
+  write_file_atomic(out / kAdapterConfigFile, json.dump(2) + "\n");
+  copy_files(from, out, {kAdapterWeightsFile});
 }
 
 }  // namespace dlm

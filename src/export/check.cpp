@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "export/gguf_export.h"
+#include "infer/session.h"
 #include "support/hash.h"
 
 namespace dlm {
@@ -108,7 +109,8 @@ class Repetition {
         (plan_.merged ? "merged." : "base.") + std::string(quant_name(*plan_.quant)) + ".gguf";
     const std::string adapter = plan_.merged ? "" : "adapter.gguf";
     TrainedModel trained = load_trained(inputs_, versions_.front(), device_);
-    const ProofLimits held_to = limits("", proof_limits(*plan_.quant));
+    const ProofLimits held_to =
+        limits("", gguf_limits(*plan_.quant, trained_base_of(versions_.front())));
     const GgufExport e{inputs_, plan_, versions_.front(), request_.folder, {}, held_to};
     result_.proofs = {prove_gguf(e, trained, model, adapter, device_)};
     const ChatFormat& base = *inputs_.prepared.format;

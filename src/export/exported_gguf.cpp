@@ -21,7 +21,7 @@ LoadedModel ExportedGguf::load(DType dtype, Device& device) const {
   loaded.decoder = Decoder::load_gguf(file, dtype);
   loaded.format =
       std::make_unique<ChatFormat>(ChatFormat::from_vocabulary(gguf_vocabulary(file), model_));
-  check_vocabulary(*loaded.format, loaded.decoder->config(), model_);
+  check_vocabulary(loaded.format->tokenizer(), loaded.decoder->config(), model_);
   if (!adapter_.empty()) {
     loaded.adapter = LoraAdapter::load_gguf(GgufFile::open(adapter_), *loaded.decoder);
   }

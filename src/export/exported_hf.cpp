@@ -41,7 +41,7 @@ LoadedModel load_base_folder(const fs::path& folder, DType dtype, Device& device
   LoadedModel loaded;
   loaded.decoder = Decoder::load(folder, dtype);
   loaded.format = std::make_unique<ChatFormat>(ChatFormat::load(folder));
-  check_vocabulary(*loaded.format, loaded.decoder->config(), folder);
+  check_vocabulary(loaded.format->tokenizer(), loaded.decoder->config(), folder);
   return loaded;
 }
 

@@ -16,14 +16,6 @@ namespace {
 
 constexpr const char* kAdapterFile = "adapter.gguf";
 
-struct DraftPair {
-  std::string_view base, tag;
-};
-constexpr DraftPair kDrafts[] = {{"qwen2.5-3b", "qwen2.5:0.5b"},
-                                 {"qwen2.5-coder-1.5b", "qwen2.5:0.5b"},
-                                 {"llama-3.2-3b", "llama3.2:1b"},
-                                 {"smollm2-1.7b", "smollm2:360m"}};
-
 bool is_reasoning(const std::string& dialect) {
   return dialect == "qwen3thinking" || dialect == "smollm3" || dialect == "phi4mini";
 }
@@ -64,10 +56,9 @@ std::vector<std::string> stops_of(const ChatFormat& format) {
 std::optional<std::string> draft_of(const GgufExport& e) {
   if (e.plan.draft) return e.plan.draft;
   if (!e.plan.asks_registered_draft || e.inputs.info == nullptr) return std::nullopt;
-  for (const DraftPair& pair : kDrafts) {
-    if (pair.base == e.inputs.info->key) return std::string(pair.tag);
-  }
-  return std::nullopt;
+  const BaseInfo* draft = find_base(e.inputs.info->draft_key);
+  if (draft == nullptr || draft->ollama_tag.empty()) return std::nullopt;
+  return std::string(draft->ollama_tag);
 }
 
 int64_t context_of(const GgufExport& e) {
@@ -163,7 +154,7 @@ double export_top_p(const Frontmatter& f, const std::string& dialect) {
 
 uint64_t gguf_export_bytes(const GgufExport& e) {
   constexpr uint64_t kSmallFiles = uint64_t{1} << 20;
-  uint64_t bytes = gguf_model_bytes(model_request(e)) + kSmallFiles;
+  uint64_t bytes = outline_gguf_model(model_request(e)).file_bytes + kSmallFiles;
   if (!e.plan.merged && path_exists(e.adapter / kAdapterWeightsFile)) {
     bytes += 2 * fs::file_size(e.adapter / kAdapterWeightsFile);  // from f16 at the least
   }
@@ -192,8 +183,8 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device,
   if (e.plan.wants_imatrix) {
     if (events.on_note) events.on_note("importance: reading the document's rows");
     std::string notice;
-    report.importance = make_importance(e.inputs, trained, e.adapter, e.plan.merged, e.before,
-                                        e.folder, device, notice);
+    report.importance = make_importance(e.inputs, trained, e.adapter, e.plan.merged,
+                                        e.imatrix_cache, e.folder, device, notice);
     if (!notice.empty() && events.on_note) events.on_note("importance: " + notice);
     if (report.importance) request.imatrix = &report.importance->imatrix;
   }

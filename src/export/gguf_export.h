@@ -12,9 +12,9 @@ namespace dlm {
 struct GgufExport {
   const ExportInputs& inputs;
   const ExportPlan& plan;
-  fs::path adapter;  // PEFT folder; of a mix the staged one
-  fs::path folder;   // where the files go; exists
-  fs::path before;   // the export that it replaces, whose importance may still hold; may be absent
+  fs::path adapter;        // PEFT folder; of a mix the staged one
+  fs::path folder;         // where the files go; exists
+  fs::path imatrix_cache;  // where the importance measured last lies; may be absent
   ProofLimits limits;
 };
 

@@ -242,9 +242,14 @@ void write_tensor(Model& model, size_t index, const Kernels& kernels, PieceWrite
 
 }  // namespace
 
-uint64_t gguf_model_bytes(const GgufModelRequest& request) {
+GgufModelOutline outline_gguf_model(const GgufModelRequest& request) {
   const Model model(request, kernels(isa_tier()));
-  return GgufWriter::file_bytes(model.fields, model.tensors);
+  GgufModelOutline outline;
+  outline.file_bytes = GgufWriter::file_bytes(model.fields, model.tensors);
+  for (const GgufField& field : model.fields) {
+    if (field.key == "tokenizer.ggml.add_bos_token") outline.adds_bos = std::get<bool>(field.value);
+  }
+  return outline;
 }
 
 GgufModelReport write_gguf_model(const GgufModelRequest& request, Device& device) {

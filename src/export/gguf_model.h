@@ -34,8 +34,13 @@ struct GgufModelReport {
   int64_t num_tensors = 0;
 };
 
-// Bytes that the file will take, without reading any weight.
-uint64_t gguf_model_bytes(const GgufModelRequest& request);
+// What is known of the file before any weight is read.
+struct GgufModelOutline {
+  uint64_t file_bytes = 0;
+  bool adds_bos = false;  // run times put a BOS token before every text
+};
+// Throws Error(kBase) for what the format cannot hold.
+GgufModelOutline outline_gguf_model(const GgufModelRequest& request);
 
 // Throws Error(kBase) for what the format cannot hold (named), Error(kIo). Nothing is left behind
 // on failure. The same inputs give the same bytes at any thread count; without an adapter on any

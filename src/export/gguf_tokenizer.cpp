@@ -32,15 +32,6 @@ Json read_json_or_empty(const fs::path& path) {
   return parse_json(read_file(path, kMostBytes), path.string());
 }
 
-// tokenizer.json with its long lists apart; they view `text`.
-SkimmedFile skim(const std::string& text, const std::string& path) {
-  if (auto skimmed = skim_tokenizer_file(text)) return std::move(*skimmed);
-  SkimmedFile file;
-  file.json = parse_json(text, path);
-  file.lists = lists_of(file.json.at("model"));
-  return file;
-}
-
 // Ids that the tokenizer's post-processor puts before and after a text.
 struct Around {
   std::vector<int32_t> before, after;
@@ -172,7 +163,7 @@ GgufTokenizer gguf_tokenizer(const fs::path& base, const ModelConfig& config,
                              const Json& config_json, const std::string& chat_template) {
   const fs::path path = base / "tokenizer.json";
   const std::string text = read_file(path, kMostBytes);
-  const SkimmedFile file = skim(text, path.string());
+  const SkimmedFile file = read_tokenizer_file(text, path.string());
   const Json tokenizer_config = read_json_or_empty(base / "tokenizer_config.json");
   const Tokenizer tokenizer = Tokenizer::load(path);
   GgufVocabulary vocabulary =
@@ -187,7 +178,7 @@ GgufTokenizer gguf_tokenizer(const fs::path& base, const ModelConfig& config,
   fields.push_back({"tokenizer.ggml.model", is_pieces ? "llama" : "gpt2"});
   fields.push_back(
       {"tokenizer.ggml.pre",
-       is_pieces ? "default" : pre_tokenizer_label(tokenizer, file.json, path.string())});
+       is_pieces ? "default" : pre_tokenizer_label(tokenizer, file.json, path.string()).name});
   fields.push_back({"tokenizer.ggml.tokens", GgufArray(std::move(vocabulary.tokens))});
   fields.push_back({"tokenizer.ggml.scores", GgufArray(std::move(vocabulary.scores))});
   fields.push_back({"tokenizer.ggml.token_type", GgufArray(std::move(vocabulary.kinds))});

@@ -9,7 +9,7 @@ namespace dlm {
 namespace {
 
 // Counts up whenever the same inputs would give another matrix.
-constexpr int64_t kCollectorVersion = 1;
+constexpr int64_t kCollectorVersion = 2;
 
 // Lengths go along, so that two lists of texts never read as one.
 void add(Sha256& hash, const std::string& text) {
@@ -27,6 +27,7 @@ std::string imatrix_key(const ImatrixSource& source, const std::vector<TokenRow>
   add(hash, "importance matrix");
   add(hash, kCollectorVersion);
   add(hash, source.base_sha256);
+  add(hash, source.base_weights);
   add(hash, source.adapter_sha256);
   add(hash, source.adapter_weight);
   add(hash, source.tokenizer_sha256);

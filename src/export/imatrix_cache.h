@@ -21,6 +21,7 @@ inline constexpr const char* kImatrixRecord = "imatrix.meta.json";
 // What a matrix follows from. Digests are hex, "" where there is nothing.
 struct ImatrixSource {
   std::string base_sha256;
+  std::string base_weights;    // how the base was held: full, int8, nf4
   std::string adapter_sha256;  // of the adapter that is merged, else ""
   std::string adapter_weight;  // its factor as text; "" without one
   std::string tokenizer_sha256;

@@ -24,6 +24,7 @@ ImatrixSource source_of(const ExportInputs& inputs, const fs::path& adapter, boo
                             sha256_file_hex(adapter / kAdapterConfigFile);
     source.adapter_weight = "1";
   }
+  source.base_weights = trained_base_word(inputs.adapters.front().trained_base);
   source.tokenizer_sha256 = sha256_file_hex(inputs.prepared.base.folder / "tokenizer.json");
   source.instruction_set = isa_name(device.tier());
   return source;
@@ -43,19 +44,23 @@ TrainedModel load_trained(const ExportInputs& inputs, const fs::path& adapter, D
 
 std::optional<ImportanceReport> make_importance(const ExportInputs& inputs, TrainedModel& trained,
                                                 const fs::path& adapter, bool merged,
-                                                const fs::path& before, const fs::path& folder,
+                                                const fs::path& cache, const fs::path& folder,
                                                 Device& device, std::string& notice) {
   ImatrixOptions options;
   options.dataset = dataset_label(inputs);
   const std::vector<TokenRow>& rows = inputs.prepared.token_rows;
   const std::string key = imatrix_key(source_of(inputs, adapter, merged, device), rows, options);
   ImportanceReport report;
-  std::optional<ImatrixCollection> collection = cached_imatrix(before, key);
+  std::optional<ImatrixCollection> collection = cached_imatrix(cache, key);
   report.was_kept = collection.has_value();
   if (!collection) {
     collection = collect_imatrix(*trained.decoder, merged ? trained.adapter.get() : nullptr, rows,
                                  options, device);
     trained.decoder->release_pages();
+    if (collection->imatrix) {
+      make_folders(cache);
+      store_imatrix(cache, *collection, key);
+    }
   }
   notice = collection->notice;
   if (!collection->imatrix) return std::nullopt;

@@ -1,5 +1,5 @@
 // The importance matrix of an export: what a quantizer to few bits weighs its errors by, collected
-// from the rows that the adapter was trained on, or taken from the export before when it still
+// from the rows that the adapter was trained on, or taken from the store's cache when it still
 // holds.
 #pragma once
 
@@ -29,11 +29,12 @@ struct ImportanceReport {
   std::string sha256;  // of imatrix.gguf
 };
 
-// Leaves imatrix.dat, imatrix.gguf and their record in `folder`. `merged`: of the model with the
-// adapter, else of the base alone. None when the rows have too few tokens; `notice` says so then.
+// Leaves imatrix.dat, imatrix.gguf and their record in `folder`, and in `cache` for later exports.
+// `merged`: of the model with the adapter, else of the base alone. None when the rows have too few
+// tokens; `notice` says so then.
 std::optional<ImportanceReport> make_importance(const ExportInputs& inputs, TrainedModel& trained,
                                                 const fs::path& adapter, bool merged,
-                                                const fs::path& before, const fs::path& folder,
+                                                const fs::path& cache, const fs::path& folder,
                                                 Device& device, std::string& notice);
 
 }  // namespace dlm

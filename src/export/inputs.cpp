@@ -4,6 +4,7 @@
 
 #include "bases/registry.h"
 #include "export/export_fault.h"
+#include "export/modelfile.h"
 #include "infer/session.h"
 #include "model/peft_config.h"
 #include "store/adapter_versions.h"
@@ -66,7 +67,8 @@ void check_base_name(const ExportInputs& in, const ExportedAdapter& adapter) {
 }
 
 void check_tokenizer(const ExportInputs& in, const ExportedAdapter& adapter) {
-  check_vocabulary(*in.prepared.format, in.prepared.model_config, in.prepared.base.folder);
+  check_vocabulary(in.prepared.format->tokenizer(), in.prepared.model_config,
+                   in.prepared.base.folder);
   const fs::path own = adapter.folder / "tokenizer.json";
   const fs::path base = in.prepared.base.folder / "tokenizer.json";
   if (path_exists(own) && sha256_file_hex(own) != sha256_file_hex(base)) {
@@ -84,6 +86,34 @@ void check_adapter_form(const ExportInputs& in, const ExportPlan& plan) {
          std::string("a GGUF adapter cannot hold ") +
              (options.use_dora ? "DoRA's magnitudes" : "modules that were trained whole"),
          "use --merged", in.adapters.front().folder);
+  }
+}
+
+// What the target's files cannot hold.
+void check_target_form(const ExportInputs& in, const ExportPlan& plan) {
+  const bool is_tied = in.prepared.model_config.tie_word_embeddings;
+  for (const ExportedAdapter& adapter : in.adapters) {
+    const LoraOptions options = read_peft_config(adapter.folder / kAdapterConfigFile);
+    const bool has_whole = !options.modules_to_save.empty();
+    const char* way_out = has_whole && is_tied
+                              ? "export to ollama or llama-server with --merged"
+                              : "export with --target hf, and serve the merged folder";
+    if (plan.target == ExportTarget::kVllm && options.use_dora) {
+      fail("adapter_config", "vLLM serves no DoRA adapters", way_out, adapter.folder);
+    }
+    if (plan.target == ExportTarget::kVllm && has_whole) {
+      fail("adapter_config", "vLLM serves no modules that were trained whole", way_out,
+           adapter.folder);
+    }
+    if (plan.target == ExportTarget::kMlxServe && has_whole) {
+      fail("adapter_config", "MLX adapters hold no modules that were trained whole", way_out,
+           adapter.folder);
+    }
+    if (plan.target == ExportTarget::kHf && has_whole && is_tied) {
+      fail("adapter_config",
+           "the adapter trained embedding or head, and the base has one matrix for both", way_out,
+           adapter.folder);
+    }
   }
 }
 
@@ -108,7 +138,10 @@ void check_merge(const ExportInputs& in, const ExportPlan& plan) {
 }  // namespace
 
 std::string ExportInputs::base_id() const {
-  if (info == nullptr) return fs::path(prepared.base.folder).filename().string();
+  if (info == nullptr) {
+    const fs::path folder = prepared.base.folder.lexically_normal();  // it may end in a slash
+    return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  }
   return std::string(info->hf_id.empty() ? info->key : info->hf_id);
 }
 
@@ -201,16 +234,22 @@ void check_inputs(const ExportInputs& in, const ExportPlan& plan) {
   if (plan.has_template) {
     probe("chat_template", [&] { static_cast<void>(in.prepared.format->chat_template()); });
   }
+  const auto& system = in.prepared.document.frontmatter.system_prompt;
+  if (plan.target == ExportTarget::kOllama && system) {
+    probe("system_prompt", [&] { check_modelfile_value(*system, "the system prompt"); });
+  }
+  check_target_form(in, plan);
   check_adapter_form(in, plan);
   check_merge(in, plan);
 }
 
-void check_disk(const StoreLayout& store, uint64_t needed) {
+void check_disk(const StoreLayout& store, const ExportPlan& plan, uint64_t needed) {
   const uint64_t free = free_disk_bytes(store.root());
   if (needed <= free) return;
   fail("disk_space",
        "the export takes " + format_bytes(needed) + ", and " + format_bytes(free) + " are free",
-       "free some space, or take a smaller --quant", store.root());
+       plan.is_gguf() ? "free some space, or take a smaller --quant" : "free some space",
+       store.root());
 }
 
 }  // namespace dlm

@@ -54,6 +54,6 @@ ExportInputs read_inputs(const fs::path& document, const StoreLayout& store, con
 void check_inputs(const ExportInputs& inputs, const ExportPlan& plan);
 
 // Throws ExportFault("preflight[disk_space]") when `needed` bytes do not fit beside the store.
-void check_disk(const StoreLayout& store, uint64_t needed);
+void check_disk(const StoreLayout& store, const ExportPlan& plan, uint64_t needed);
 
 }  // namespace dlm

@@ -26,12 +26,16 @@ std::string quoted(const std::string& value, const std::string& what) {
   if (value.find("\"\"\"\n") != value.npos || value.ends_with("\"")) {
     throw Error(ErrorKind::kExport,
                 what + " has double quotes where a Modelfile would end the text",
-                "use other quotes there");
+                "use other quotes there, or end it with another character");
   }
   return std::string(kQuotes) + value + std::string(kQuotes);
 }
 
 }  // namespace
+
+void check_modelfile_value(const std::string& value, const std::string& what) {
+  quoted(std::string(trim(value)), what);
+}
 
 std::string modelfile_text(const Modelfile& m) {
   std::string text;

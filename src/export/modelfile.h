@@ -24,6 +24,9 @@ struct Modelfile {
   std::string license;
 };
 
+// Throws Error(kExport) for a value that no quoting of the language can hold.
+void check_modelfile_value(const std::string& value, const std::string& what);
+
 // Ends with a line end. Throws Error(kExport) for a text that the language cannot hold.
 std::string modelfile_text(const Modelfile& modelfile);
 

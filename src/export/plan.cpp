@@ -104,28 +104,23 @@ std::string folder_of(const ExportPlan& plan) {
   std::string name = plan.is_gguf() ? std::string(quant_name(*plan.quant)) : plan.target_name();
   if (plan.target == ExportTarget::kLlamaServer) name += "-llama-server";
   if (plan.is_gguf() && plan.merged) name += "-merged";
-  if (plan.adapters.size() == 1 && !plan.adapters.front().empty()) name += "-" + plan.adapters[0];
-  if (!plan.mix.empty()) {
-    name += plan.mix_method == MixMethod::kSvd ? "-svd" : "-mix";
-    for (const MixPart& part : plan.mix)
-      name += "-" + part.adapter + "-" + Json(part.weight).dump();
-  }
-  return name;
+  return name + plan.adapter_suffix();
 }
 
 void list_ignored(ExportPlan& plan, const ExportFlags& flags) {
-  if (plan.is_gguf()) return;
+  const bool is_ollama = plan.target == ExportTarget::kOllama;
   const bool is_hf = plan.target == ExportTarget::kHf;
+  const bool is_gguf = plan.is_gguf();
   const std::pair<bool, const char*> given[] = {
-      {flags.quant.has_value(), "--quant"},
-      {flags.merged && !is_hf, "--merged"},
-      {flags.adapter_form, "--adapter-form"},
-      {flags.no_template, "--no-template"},
-      {flags.skip_ollama, "--skip-ollama"},
-      {flags.no_imatrix, "--no-imatrix"},
-      {flags.draft.has_value(), "--draft"},
-      {flags.no_draft, "--no-draft"},
-      {flags.name && plan.target != ExportTarget::kVllm, "--name"}};
+      {flags.quant && !is_gguf, "--quant"},
+      {flags.merged && !is_hf && !is_gguf, "--merged"},
+      {flags.adapter_form && !is_gguf, "--adapter-form"},
+      {flags.no_template && !is_gguf, "--no-template"},
+      {flags.skip_ollama && !is_ollama, "--skip-ollama"},
+      {flags.no_imatrix && !is_gguf, "--no-imatrix"},
+      {flags.draft && !is_ollama, "--draft"},
+      {flags.no_draft && !is_ollama, "--no-draft"},
+      {flags.name && !is_ollama && plan.target != ExportTarget::kVllm, "--name"}};
   for (const auto& [is_given, flag] : given) {
     if (is_given) plan.ignored.emplace_back(flag);
   }
@@ -135,6 +130,16 @@ void list_ignored(ExportPlan& plan, const ExportFlags& flags) {
 
 std::string ExportPlan::quant_name_or_hf() const {
   return quant ? std::string(quant_name(*quant)) : "hf";
+}
+
+std::string ExportPlan::adapter_suffix() const {
+  if (mix.empty()) {
+    const auto one = adapter_name();
+    return one ? "-" + *one : "";
+  }
+  std::string suffix = mix_method == MixMethod::kSvd ? "-svd" : "-mix";
+  for (const MixPart& part : mix) suffix += "-" + part.adapter + "-" + Json(part.weight).dump();
+  return suffix;
 }
 
 std::optional<std::string> ExportPlan::adapter_name() const {
@@ -212,7 +217,7 @@ void check_ollama_name(const std::string& name) {
   };
   const size_t slash = name.find('/');
   std::string_view rest(name);
-  bool is_good = name.size() <= 128 && name.find("..") == name.npos;
+  bool is_good = name.size() <= 118 && name.find("..") == name.npos;
   if (slash != name.npos) {
     is_good = is_good && is_part(rest.substr(0, slash));
     rest.remove_prefix(slash + 1);

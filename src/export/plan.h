@@ -66,6 +66,8 @@ struct ExportPlan {
   std::string quant_name_or_hf() const;
   // The adapter's name for records; none for the document's only one and for mixes.
   std::optional<std::string> adapter_name() const;
+  // "-NAME" of the one named adapter, "-mix-NAME-0.7-NAME-0.3", or "".
+  std::string adapter_suffix() const;
 };
 
 // Throws Error(kUsage).

@@ -94,18 +94,18 @@ std::string_view label_by_parts(const Json& json) {
 
 }  // namespace
 
-std::string pre_tokenizer_label(const Tokenizer& tokenizer, const Json& json,
-                                const std::string& path) {
+PreTokenizerLabel pre_tokenizer_label(const Tokenizer& tokenizer, const Json& json,
+                                      const std::string& path) {
   std::string ids = "[";
   for (const int32_t id : tokenizer.encode(kProbe, true)) {
     ids += (ids.size() > 1 ? ", " : "") + std::to_string(id);
   }
   const std::string hash = sha256_hex(ids + "]");
   for (const Label& label : kByIds) {
-    if (label.key == hash) return std::string(label.name);
+    if (label.key == hash) return {std::string(label.name), true};
   }
   const std::string_view label = label_by_parts(json);
-  if (!label.empty()) return std::string(label);
+  if (!label.empty()) return {std::string(label), false};
   throw Error(ErrorKind::kBase,
               "no GGUF run time cuts text into words as this tokenizer's \"pre_tokenizer\" does",
               "export the base with --target hf, vllm or mlx-serve instead", {path});

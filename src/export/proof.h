@@ -34,10 +34,12 @@ struct ProofLimits {
 
 // Of each quant; docs/proof.md says where they come from.
 ProofLimits proof_limits(Quant quant);
+// The same of a file for an adapter that was trained on rounded weights: those in the file shift
+// the model by what that rounding costs, so the limits are not below those of the quant of as many
+// bits.
+ProofLimits gguf_limits(Quant quant, const BaseFormat& trained_on);
 // Of files that are not quantized: weights merged and rounded to the base's own type, or an adapter
-// in numbers of its own beside the base. Where the adapter was trained on rounded weights, the full
-// ones shift the model by what that rounding costs: the limits are then not below those of the
-// quant of as many bits.
+// in numbers of its own beside the base.
 ProofLimits merged_limits(const BaseFormat& trained_on);
 ProofLimits adapter_limits(const BaseFormat& trained_on);
 

@@ -46,6 +46,10 @@ ProofLimits proof_limits(Quant quant) {
   return {};
 }
 
+ProofLimits gguf_limits(Quant quant, const BaseFormat& trained_on) {
+  return with_rounded_base(proof_limits(quant), trained_on);
+}
+
 ProofLimits merged_limits(const BaseFormat& trained_on) {
   return with_rounded_base(proof_limits(Quant::kBF16), trained_on);
 }

@@ -51,6 +51,7 @@ class Export {
     write_files(staged.folder());
     check_interrupted();
     start_once(staged.folder());
+    add_smoke_to_proof(staged.folder());
     write_provenance(staged.folder());
     result_.manifest = manifest_of(staged.folder());
     write_file_atomic(staged.folder() / kExportManifestFile,
@@ -85,7 +86,7 @@ class Export {
     adapter_ = store_.cache() / name;
     remove_path(adapter_);
     result_.mix = write_mixed_adapter(prepared().model_config, parts, plan_.mix_method,
-                                      prepared().base.key, adapter_);
+                                      inputs_.base_id(), adapter_);
     note("mix: " + std::to_string(parts.size()) + " adapters as one of rank " +
          std::to_string(result_.mix->rank) +
          (plan_.mix_method == MixMethod::kSvd
@@ -100,12 +101,14 @@ class Export {
   }
 
   GgufExport gguf(const fs::path& folder) const {
+    const BaseFormat& trained_on = inputs_.adapters.front().trained_base;
+    const std::string measured = plan_.merged ? "merged" + plan_.adapter_suffix() : "base";
     return {inputs_,
             plan_,
             adapter_,
             folder,
-            store_.exports(plan_.folder),
-            limits(proof_limits(*plan_.quant))};
+            store_.cache() / "imatrix" / measured,
+            limits(gguf_limits(*plan_.quant, trained_on))};
   }
 
   // Says size and time, and refuses what does not fit.
@@ -115,7 +118,7 @@ class Export {
     const bool copies_base =
         plan_.target == ExportTarget::kHf || inputs_.info == nullptr || inputs_.info->hf_id.empty();
     if (!plan_.is_gguf() && copies_base) bytes += hf_model_bytes(prepared().base.folder);
-    check_disk(store_, bytes);
+    check_disk(store_, plan_, bytes);
     const double weights = static_cast<double>(prepared().model_config.num_parameters());
     const double seconds = weights / (kWeightsPerSecond * device_.pool().num_threads());
     note("export: " + std::string(plan_.target_name()) + ", " + plan_.quant_name_or_hf() +
@@ -124,7 +127,7 @@ class Export {
   }
 
   ServedBase served_base() const {
-    ServedBase base{prepared().base.folder, prepared().base.key, "", ""};
+    ServedBase base{prepared().base.folder, inputs_.base_id(), "", ""};
     if (inputs_.info != nullptr) {
       base.hf_id = std::string(inputs_.info->hf_id);
       base.revision = std::string(inputs_.info->revision);
@@ -142,7 +145,16 @@ class Export {
   }
 
   std::string default_name() const {
-    return "dlm-" + lower_ascii(prepared().document.frontmatter.dlm_id);
+    return "dlm-" + lower_ascii(prepared().document.frontmatter.dlm_id) + plan_.adapter_suffix();
+  }
+
+  // One for each of what a document can be exported as, so that none replaces another there.
+  std::string default_ollama_name() const {
+    std::string name = default_name() + ":" + version_name(inputs_.adapter_version());
+    const auto usual = prepared().document.frontmatter.export_config.default_quant;
+    const std::string quant(quant_name(*plan_.quant));
+    if (quant != word_of(kQuantNameWords, usual)) name += "-" + lower_ascii(quant);
+    return plan_.merged ? name : name + "-adapter";
   }
 
   void write_files(const fs::path& folder) {
@@ -170,8 +182,7 @@ class Export {
                        [&](uint64_t done, uint64_t all) {
                          if (events_.on_progress) events_.on_progress("write", done, all);
                        });
-        make_folders(folder / "adapter");
-        copy_files(adapter_, folder / "adapter", {kAdapterConfigFile, kAdapterWeightsFile});
+        copy_adapter(adapter_, folder / "adapter", inputs_.base_id());
         break;
     }
     if (!plan_.is_gguf()) prove_files(folder);
@@ -199,8 +210,7 @@ class Export {
   // Hands the files to the program that runs them, where it is installed.
   void start_once(const fs::path& folder) {
     if (plan_.target == ExportTarget::kOllama) {
-      const std::string name =
-          plan_.name.value_or(default_name() + ":" + version_name(inputs_.adapter_version()));
+      const std::string name = plan_.name.value_or(default_ollama_name());
       if (!ollama_) {
         result_.next_step =
             plan_.registers
@@ -210,12 +220,13 @@ class Export {
                 : "to register, run in the folder: ollama create " + name + " -f Modelfile";
         return;
       }
-      create_ollama_model(*ollama_, name, folder, events_.on_command);
+      if (plan_.smokes) {
+        result_.smoke_line = create_proved_model(*ollama_, name, folder, events_.on_command);
+      } else {
+        create_ollama_model(*ollama_, name, folder, events_.on_command);
+      }
       result_.ollama_version = ollama_->version;
       ollama_name_ = name;
-      if (plan_.smokes) {
-        result_.smoke_line = smoke_ollama(*ollama_, name, folder, events_.on_command);
-      }
       return;
     }
     const std::string script = plan_.target == ExportTarget::kLlamaServer ? kLlamaServerScript
@@ -224,10 +235,21 @@ class Export {
                                                                           : "";
     result_.next_step = script.empty() ? "load the folder with transformers; adapter/ is for PEFT"
                                        : "start it with " + script + " in the folder";
+    if (plan_.target == ExportTarget::kVllm) {
+      result_.next_step += ", and ask for the model \"" + served_modules().front().name + "\"";
+    }
     if (plan_.target == ExportTarget::kLlamaServer && plan_.smokes &&
         find_program("llama-server")) {
       result_.smoke_line = smoke_server({(folder / script).string()}, folder, events_.on_command);
     }
+  }
+
+  void add_smoke_to_proof(const fs::path& folder) const {
+    const fs::path path = folder / kExportProofFile;
+    if (!result_.smoke_line || !path_exists(path)) return;
+    Json proof = parse_json(read_file(path), path.string());
+    proof.set("smoke", *result_.smoke_line);
+    write_file_atomic(path, proof.dump(2) + "\n");
   }
 
   Json adapters_json() const {

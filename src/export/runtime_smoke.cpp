@@ -110,13 +110,22 @@ void create_ollama_model(const OllamaProgram& ollama, const std::string& name,
       std::string("is `ollama serve` running? Start it and export again, ") + kSkipHint);
 }
 
-std::string smoke_ollama(const OllamaProgram& ollama, const std::string& name,
-                         const fs::path& folder, const OnCommand& on_command) {
+std::string create_proved_model(const OllamaProgram& ollama, const std::string& name,
+                                const fs::path& folder, const OnCommand& on_command) {
   const std::string program = ollama.path.string();
-  const ProcessResult result = run({program, "run", name, kQuestion}, folder, 120, on_command);
+  const std::string candidate = name + "-candidate";
+  create_ollama_model(ollama, candidate, folder, on_command);
+  const ProcessResult result = run({program, "run", candidate, kQuestion}, folder, 120, on_command);
   const std::string line = first_line(result.out);
-  if (result.exit_code == 0 && !line.empty()) return line;
-  run({program, "rm", name}, folder, 60, on_command);
+  const bool answers = result.exit_code == 0 && !line.empty();
+  ProcessResult copied;
+  if (answers) copied = run({program, "cp", candidate, name}, folder, 60, on_command);
+  run({program, "rm", candidate}, folder, 60, on_command);
+  if (answers && copied.exit_code == 0) return line;
+  if (answers) {
+    throw ExportFault("ollama cp", ending(copied.err.empty() ? copied.out : copied.err, 1000),
+                      std::string("export again, ") + kSkipHint);
+  }
   throw ExportFault("smoke",
                     "the model in Ollama did not answer" +
                         (result.err.empty() ? std::string() : ": " + ending(result.err, 1000)),

@@ -26,10 +26,11 @@ std::optional<OllamaProgram> find_ollama(const OnCommand& on_command);
 // `ollama create`, in the folder of the Modelfile. Throws ExportFault("ollama create").
 void create_ollama_model(const OllamaProgram& ollama, const std::string& name,
                          const fs::path& folder, const OnCommand& on_command);
-// One prompt; the first line of the answer, at most 200 bytes. When the model says nothing it is
-// unregistered again, and ExportFault("smoke") is thrown.
-std::string smoke_ollama(const OllamaProgram& ollama, const std::string& name,
-                         const fs::path& folder, const OnCommand& on_command);
+// The same under "NAME-candidate" first, and one prompt: only a model that answers gets the name,
+// so that what was there under it stays otherwise. The first line of the answer, at most 200 bytes.
+// Throws ExportFault("smoke"), ExportFault("ollama cp").
+std::string create_proved_model(const OllamaProgram& ollama, const std::string& name,
+                                const fs::path& folder, const OnCommand& on_command);
 
 // Starts `words` with "--port" of its own and asks once. Throws ExportFault("smoke") with the end
 // of what the server said.

@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t kRankLimits[] = {1, 8, 16, 32, 64, 128, 256, 320, 512};
 
 // Copies the two files of a plain adapter; one with patterns becomes plain. Returns its rank.
-int64_t write_module(const ModelConfig& config, const ServedModule& module, const fs::path& out) {
+int64_t write_module(const ModelConfig& config, const std::string& base, const ServedModule& module,
+                     const fs::path& out) {
   const LoraOptions options = read_peft_config(module.adapter / kAdapterConfigFile);
   if (options.use_dora || !options.modules_to_save.empty()) {
     throw Error(ErrorKind::kExport,
@@ -25,12 +26,11 @@ int64_t write_module(const ModelConfig& config, const ServedModule& module, cons
                 "export with --target hf and serve the merged folder", {module.adapter.string()});
   }
   if (options.rank_pattern.empty() && options.alpha_pattern.empty()) {
-    make_folders(out);
-    copy_files(module.adapter, out, {kAdapterConfigFile, kAdapterWeightsFile});
+    copy_adapter(module.adapter, out, base);
     return options.rank;
   }
   return write_mixed_adapter(config, {{module.adapter, module.name, 1.0}}, MixMethod::kConcatenate,
-                             options.base_name, out)
+                             base, out)
       .rank;
 }
 
@@ -73,7 +73,7 @@ void write_vllm_export(const VllmExport& e, const fs::path& out) {
   const ModelConfig config = load_model_config(e.base.folder);
   int64_t rank = 1;
   for (const ServedModule& m : e.modules) {
-    rank = std::max(rank, write_module(config, m, out / "adapters" / m.name));
+    rank = std::max(rank, write_module(config, e.base.name, m, out / "adapters" / m.name));
   }
   const int64_t limit = vllm_rank_limit(rank);
   std::vector<LaunchWord> words = {{"vllm", ""}, {"serve", ""}};

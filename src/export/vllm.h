@@ -18,7 +18,7 @@ struct ServedModule {
 
 struct ServedBase {
   fs::path folder;
-  std::string key;
+  std::string name;      // for people: no path of this machine
   std::string hf_id;     // "": not on the hub, so its files come along
   std::string revision;  // of the hub
 };

@@ -9,8 +9,9 @@
 
 namespace dlm {
 
-void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const fs::path& folder) {
-  const auto num_tokens = static_cast<int64_t>(format.tokenizer().vocab_size());
+void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& model,
+                      const fs::path& folder) {
+  const auto num_tokens = static_cast<int64_t>(tokenizer.vocab_size());
   if (num_tokens <= model.vocab_size) return;
   throw Error(ErrorKind::kBase,
               "the tokenizer has " + std::to_string(num_tokens) + " tokens, the model " +
@@ -80,7 +81,7 @@ std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter
   session->base_format_ = format_of(weights, adapter);
   session->decoder_ =
       Decoder::load(base.folder, device.preferred_dtype(), session->base_format_, device);
-  check_vocabulary(*session->format_, session->decoder_->config(), base.folder);
+  check_vocabulary(session->format_->tokenizer(), session->decoder_->config(), base.folder);
   if (!adapter.empty()) session->adapter_ = LoraAdapter::load(adapter, *session->decoder_);
   return session;
 }
@@ -92,7 +93,7 @@ std::unique_ptr<Session> Session::open_gguf(const fs::path& model, const fs::pat
   session->decoder_ = Decoder::load_gguf(file, dtype);
   session->format_ =
       std::make_unique<ChatFormat>(ChatFormat::from_vocabulary(gguf_vocabulary(file), model));
-  check_vocabulary(*session->format_, session->config(), model);
+  check_vocabulary(session->format_->tokenizer(), session->config(), model);
   if (!adapter.empty()) {
     session->adapter_ = LoraAdapter::load_gguf(GgufFile::open(adapter), *session->decoder_);
   }

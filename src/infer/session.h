@@ -45,7 +45,7 @@ struct Answer {
 };
 
 // Throws Error(kBase) when the tokenizer has tokens that the model does not know.
-void check_vocabulary(const ChatFormat& format, const ModelConfig& model, const fs::path& folder);
+void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& model, const fs::path& folder);
 
 class Session {
  public:

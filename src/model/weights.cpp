@@ -169,8 +169,8 @@ std::vector<WeightSlot> weight_slots(const ModelConfig& config, DecoderWeights& 
   return std::move(list.slots);
 }
 
-Tensor load_weight(const SafetensorsSet& set, const WeightSlot& slot, std::optional<DType> dtype,
-                   const ModelConfig& config, const std::string& folder) {
+const SafetensorsTensor& require_weight(const SafetensorsSet& set, const WeightSlot& slot,
+                                        const std::string& folder) {
   const SafetensorsTensor* found = set.find(slot.name);
   if (found == nullptr) {
     throw Error(ErrorKind::kBase, "the weights have no tensor \"" + slot.name + "\"",
@@ -183,6 +183,13 @@ Tensor load_weight(const SafetensorsSet& set, const WeightSlot& slot, std::optio
                     ", config.json asks for " + shape_text(slot.shape),
                 "config.json and the weight files do not belong together", {folder, 0, 0});
   }
+  stored_type(*found, folder);  // throws
+  return *found;
+}
+
+Tensor load_weight(const SafetensorsSet& set, const WeightSlot& slot, std::optional<DType> dtype,
+                   const ModelConfig& config, const std::string& folder) {
+  const SafetensorsTensor* found = &require_weight(set, slot, folder);
   const DType stored = stored_type(*found, folder);
   const DType want = slot.is_matrix() ? dtype.value_or(stored) : DType::kF32;
   const auto address = reinterpret_cast<uintptr_t>(found->bytes.data());

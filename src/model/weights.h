@@ -67,6 +67,11 @@ struct WeightSlot {
 // and experts; the slots refer into it.
 std::vector<WeightSlot> weight_slots(const ModelConfig& config, DecoderWeights& weights);
 
+// What the files have for a slot, by their headers. Throws Error(kBase) naming tensor and folder:
+// missing, of another shape or type.
+const SafetensorsTensor& require_weight(const SafetensorsSet& set, const WeightSlot& slot,
+                                        const std::string& folder);
+
 // The tensor of a slot; matrices in `dtype`, or in the file's own. A view of the file where its
 // type is right. Norms stored as w - 1 become w. Vectors, and matrices that are converted, are
 // searched for NaN and infinities; what is mapped is not read. Throws Error(kBase) naming tensor

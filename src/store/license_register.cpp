@@ -45,6 +45,18 @@ std::optional<LicenseAcceptance> accepted_license(const fs::path& home, std::str
   return found->second;
 }
 
+std::optional<LicenseAcceptance> acceptance_of(std::string_view license_url,
+                                               std::string_view license_spdx, std::string_view base,
+                                               const fs::path& home,
+                                               const std::optional<LicenseAcceptance>& of_store) {
+  const auto is_to_these = [&](const std::optional<LicenseAcceptance>& one) {
+    return one && one->license_url == license_url && one->license_spdx == license_spdx;
+  };
+  if (is_to_these(of_store)) return of_store;
+  auto known = accepted_license(home, base);
+  return is_to_these(known) ? known : std::nullopt;
+}
+
 void record_license(const fs::path& home, std::string_view base, const LicenseAcceptance& license) {
   Register licenses = read_register(home);
   licenses[std::string(base)] = license;

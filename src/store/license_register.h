@@ -15,4 +15,11 @@ std::optional<LicenseAcceptance> accepted_license(const fs::path& home, std::str
 // Replaces an earlier record of the same base. Throws Error(kIo).
 void record_license(const fs::path& home, std::string_view base, const LicenseAcceptance& license);
 
+// Consent to these very terms: consent to others is none. `of_store` is the record of a document's
+// manifest, which goes first. Throws as accepted_license().
+std::optional<LicenseAcceptance> acceptance_of(std::string_view license_url,
+                                               std::string_view license_spdx, std::string_view base,
+                                               const fs::path& home,
+                                               const std::optional<LicenseAcceptance>& of_store);
+
 }  // namespace dlm

@@ -85,8 +85,10 @@ fs::path StoreLayout::checkpoint(std::string_view name) const {
 }
 
 fs::path StoreLayout::exports(std::string_view quant) const {
-  const bool is_plain = !quant.empty() && quant.find_first_of("/\\.") == quant.npos;
-  check(is_plain, "a quantization name is no folder name");
+  // Weights of a mix bring dots: "Q4_K_M-merged-mix-tone-0.7-facts-0.3".
+  const bool is_plain = !quant.empty() && quant.front() != '.' &&
+                        quant.find_first_of("/\\") == quant.npos && quant.find("..") == quant.npos;
+  check(is_plain, "the name of an export is no folder name");
   return root_ / "exports" / std::string(quant);
 }
 

@@ -283,4 +283,12 @@ std::optional<SkimmedFile> skim_tokenizer_file(std::string_view text) {
   return file;
 }
 
+SkimmedFile read_tokenizer_file(std::string_view text, const std::string& path) {
+  if (auto skimmed = skim_tokenizer_file(text)) return std::move(*skimmed);
+  SkimmedFile file;
+  file.json = parse_json(text, path);
+  file.lists = lists_of(file.json.at("model"));
+  return file;
+}
+
 }  // namespace dlm

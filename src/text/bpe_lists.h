@@ -33,5 +33,7 @@ struct SkimmedFile {
 // None where the text is not what such files nearly always are: whoever asks then reads it in full,
 // and gets the exact error where it is broken. The result views `text`.
 std::optional<SkimmedFile> skim_tokenizer_file(std::string_view text);
+// The same, in full where it has to be. Throws Error(kFormat).
+SkimmedFile read_tokenizer_file(std::string_view text, const std::string& path);
 
 }  // namespace dlm

@@ -19,6 +19,8 @@ std::span<const std::string_view> measured_general_prompts();
 
 // Answers of at most so many tokens.
 inline constexpr int64_t kGeneralAnswerTokens = 48;
+// For a plan, before they exist: a prompt and an answer of about 15 tokens each.
+inline constexpr int64_t kGeneralRowTokens = 30;
 
 struct GeneralRows {
   std::vector<TokenRow> mixed;     // to train on

@@ -1,67 +1,108 @@
 #include "train/machine.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <string>
+#include <set>
 #include <vector>
 
 #include "engine/cpu/gemm.h"
 #include "support/error.h"
-#include "support/file.h"
 #include "support/text.h"
+#include "train/kernel_files.h"
 
 namespace dlm {
 
 namespace {
 
-// A number at the start of a file of the kernel's, or 0.
-uint64_t number_in(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return 0;
-  try {
-    const std::string text = read_file(path, 4096);
-    uint64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-  } catch (const Error&) {
-    return 0;
+// Where a control group of memory says its bounds: version 2, then version 1.
+struct GroupFiles {
+  const char* folder;
+  const char* limit;
+  const char* used;
+  const char* cached;  // the line of memory.stat
+};
+constexpr GroupFiles kGroupFiles[] = {
+    {"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"},
+    {"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+     "total_inactive_file"},
+};
+
+// The groups of this process, "/a/b" for each hierarchy that may bound memory.
+std::set<std::string> own_groups(const fs::path& root) {
+  std::set<std::string> groups = {"/"};
+  const std::string text = kernel_text(root / "proc/self/cgroup");
+  for (const std::string_view line : split(text, '\n')) {
+    const std::vector<std::string_view> fields = split(line, ':');
+    if (fields.size() == 3 && (fields[1].empty() || fields[1] == "memory")) {
+      groups.insert(std::string(fields[2]));
+    }
+  }
+  return groups;
+}
+
+// A group is bounded by each group that it is in.
+void apply_limits(const fs::path& root, const GroupFiles& files, fs::path group, Memory& memory) {
+  for (;; group = group.parent_path()) {
+    const fs::path folder = root / files.folder / group.relative_path();
+    const uint64_t limit = kernel_number(folder / files.limit);
+    // Version 1 says "none" as a number beyond all memory.
+    if (limit > 0 && limit < memory.total) {
+      // Pages of files that nobody used lately are given back when they are wanted.
+      const uint64_t used = kernel_number(folder / files.used);
+      const uint64_t cached = kernel_number(folder / "memory.stat", files.cached);
+      const uint64_t held = used - std::min(used, cached);
+      memory.available = std::min(memory.available, limit - std::min(limit, held));
+      memory.limit = memory.limit == 0 ? limit : std::min(memory.limit, limit);
+    }
+    if (!group.has_relative_path()) return;
   }
 }
 
-// The value of a line "Key:   123 kB" of one of the kernel's tables, in bytes, or 0.
-uint64_t bytes_in_table(const fs::path& path, std::string_view key) {
-  uint64_t kib = 0;
-  try {
-    const std::string text = read_file(path, size_t{1} << 20);
-    for (const std::string_view line : split(text, '\n')) {
-      if (!line.starts_with(key)) continue;
-      const std::string_view digits = trim(line.substr(key.size()));
-      std::from_chars(digits.data(), digits.data() + digits.size(), kib);
-    }
-  } catch (const Error&) {
-    return 0;
-  }
-  return kib * 1024;
-}
+constexpr uint64_t kKiB = 1024;
 
 }  // namespace
 
-uint64_t resident_bytes() {
-  return bytes_in_table("/proc/self/status", "VmRSS:");
-}
-
-uint64_t peak_resident_bytes() {
-  return bytes_in_table("/proc/self/status", "VmHWM:");
+Memory read_memory(const fs::path& root) {
+  Memory memory;
+  memory.total = kKiB * kernel_number(root / "proc/meminfo", "MemTotal:");
+  memory.available = kKiB * kernel_number(root / "proc/meminfo", "MemAvailable:");
+  for (const std::string& group : own_groups(root)) {
+    for (const GroupFiles& files : kGroupFiles) apply_limits(root, files, group, memory);
+  }
+  return memory;
 }
 
 uint64_t available_memory_bytes() {
-  uint64_t available = bytes_in_table("/proc/meminfo", "MemAvailable:");
-  if (available == 0) return 0;
-  const uint64_t limit = number_in("/sys/fs/cgroup/memory.max");
-  const uint64_t used = number_in("/sys/fs/cgroup/memory.current");
-  if (limit > used && limit > 0) available = std::min(available, limit - used);
-  return available;
+  return read_memory().available;
+}
+
+uint64_t resident_bytes() {
+  return kKiB * kernel_number("/proc/self/status", "VmRSS:");
+}
+
+uint64_t peak_resident_bytes() {
+  return kKiB * kernel_number("/proc/self/status", "VmHWM:");
+}
+
+Processor read_processor(const fs::path& root) {
+  Processor processor;
+  std::set<std::string> cores;
+  std::string socket;
+  const std::string text = kernel_text(root / "proc/cpuinfo");
+  for (const std::string_view line : split(text, '\n')) {
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    const std::string_view key = trim(line.substr(0, colon));
+    const std::string value(trim(line.substr(colon + 1)));
+    if (key == "processor") ++processor.num_threads;
+    if (key == "model name" && processor.name.empty()) processor.name = value;
+    if (key == "physical id") socket = value;
+    if (key == "core id") cores.insert(socket + ":" + value);
+  }
+  if (processor.name.empty()) processor.name = "unknown processor";
+  processor.num_threads = std::max(1, processor.num_threads);
+  processor.num_cores = cores.empty() ? processor.num_threads : static_cast<int>(cores.size());
+  return processor;
 }
 
 double measure_gflops(Device& device, DType dtype) {

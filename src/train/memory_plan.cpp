@@ -78,6 +78,10 @@ struct MemoryModel::State {
     return slot->graph;
   }
 
+  uint64_t adapter_bytes() const {
+    return static_cast<uint64_t>(adapter->num_parameters()) * sizeof(float) * kAdapterCopies;
+  }
+
   uint64_t weight_bytes() const {
     const ModelConfig& m = *input.model;
     if (input.base_format.linear) {
@@ -117,7 +121,7 @@ MemoryNeeds MemoryModel::needs(int64_t batch_tokens, Recompute recompute) {
   MemoryNeeds n;
   n.program = s.input.program_bytes;
   n.weights = s.weight_bytes();
-  n.adapter = static_cast<uint64_t>(s.adapter->num_parameters()) * sizeof(float) * kAdapterCopies;
+  n.adapter = s.adapter_bytes();
   if (s.adapter->head() != nullptr) {
     // The gradient of 512 tokens' logits, with their lines (ops/cross_entropy.cpp).
     const ModelConfig& m = *s.input.model;
@@ -142,19 +146,31 @@ MemoryNeeds MemoryModel::needs(int64_t batch_tokens, Recompute recompute) {
   return n;
 }
 
+uint64_t MemoryModel::least_bytes() const {
+  return state_->input.program_bytes + state_->weight_bytes() + state_->adapter_bytes();
+}
+
+int64_t MemoryModel::num_trained() const {
+  return state_->adapter->num_parameters();
+}
+
 MemoryPlan plan_memory(const MemoryInput& input) {
   MemoryModel model(input);
   const int64_t least = std::max<int64_t>(kTokenBlock, input.longest_row);
   const int64_t most =
       std::max(least, std::min(kBatchTokens, std::max<int64_t>(1, input.step_tokens)));
   MemoryPlan plan;
+  plan.num_trained = model.num_trained();
   const auto try_choice = [&](int64_t tokens, Recompute recompute) {
     plan.micro_batch_tokens = tokens;
     plan.recompute = recompute;
     plan.needs = model.needs(tokens, recompute);
     return input.limit_bytes == 0 || plan.needs.total() <= input.limit_bytes;
   };
-  if (visit_choices(most, least, try_choice)) {
+  // Most choices of a base that is too large by itself need not be looked at.
+  const bool is_too_large = input.limit_bytes > 0 && model.least_bytes() > input.limit_bytes;
+  if (is_too_large) try_choice(least, Recompute::kLayers);
+  if (!is_too_large && visit_choices(most, least, try_choice)) {
     const char* why = plan.micro_batch_tokens == most && plan.recompute == Recompute::kNothing
                           ? "nothing limits it"
                           : "to fit the memory";
@@ -162,9 +178,16 @@ MemoryPlan plan_memory(const MemoryInput& input) {
                               recompute_name(plan.recompute), why);
     return plan;
   }
+  if (input.may_exceed) {
+    plan.reason = fmt::format(
+        "{} tokens at once, all but the inputs of layers computed again: the "
+        "least that training needs",
+        plan.micro_batch_tokens);
+    return plan;
+  }
   // What would fit: shorter rows, in steps of the token block.
   int64_t fits = 0;
-  for (int64_t low = 1, high = least / kTokenBlock; low < high;) {
+  for (int64_t low = 1, high = is_too_large ? 0 : least / kTokenBlock; low < high;) {
     const int64_t middle = (low + high) / 2;
     const bool is_ok =
         model.needs(middle * kTokenBlock, Recompute::kLayers).total() <= input.limit_bytes;

@@ -40,12 +40,14 @@ struct MemoryInput {
   int64_t reused_tokens = 0;       // of rows that are trained on more than once
   uint64_t limit_bytes = 0;        // of the peak; 0: none
   bool limit_is_asked = false;     // by --max-mem, not by the machine
+  bool may_exceed = false;         // gives the smallest choice where none fits
 };
 
 struct MemoryPlan {
   int64_t micro_batch_tokens = 0;
   Recompute recompute = Recompute::kNothing;
   MemoryNeeds needs;
+  int64_t num_trained = 0;  // parameters of the adapter
   std::string reason;
 };
 
@@ -57,14 +59,17 @@ class MemoryModel {
 
   // Needs with batches of up to so many tokens.
   MemoryNeeds needs(int64_t batch_tokens, Recompute recompute);
+  // Of them what no choice makes smaller: the program, the weights and the adapter.
+  uint64_t least_bytes() const;
+  int64_t num_trained() const;  // parameters of the adapter
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// The fastest choice that fits. Throws Error(kTrain) when none does, saying what the smallest
-// needs.
+// The fastest choice that fits. Throws Error(kTrain) when none does and none may exceed the limit,
+// saying what the smallest needs.
 MemoryPlan plan_memory(const MemoryInput& input);
 
 }  // namespace dlm

@@ -57,6 +57,7 @@ MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t ste
     m.limit_bytes = in.max_memory_bytes;
     m.limit_is_asked = true;
   }
+  m.may_exceed = in.may_exceed_memory;
   return m;
 }
 
@@ -224,6 +225,7 @@ TrainingPlan make_plan(const PlanInput& in) {
   p.micro_batch_tokens = memory.micro_batch_tokens;
   p.recompute = memory.recompute;
   p.memory = memory.needs;
+  p.num_trained = memory.num_trained;
   p.predicted_peak_bytes = memory.needs.total();
   p.reasons.push_back(memory.reason);
   if (in.gflops > 0) {

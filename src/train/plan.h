@@ -35,7 +35,8 @@ struct PlanInput {
   uint64_t max_memory_bytes = 0;   // that it may hold at its peak, asked for; 0: not asked
   uint64_t program_bytes = 0;      // that it holds already
   uint64_t weight_file_bytes = 0;  // 0: not known
-  double gflops = 0;               // matrix products of this machine, measured
+  bool may_exceed_memory = false;  // plans the least where nothing fits, instead of throwing
+  double gflops = 0;               // matrix products of this machine; 0: not known
 };
 
 struct TrainingPlan {
@@ -59,8 +60,9 @@ struct TrainingPlan {
   Recompute recompute = Recompute::kNothing;
   MemoryNeeds memory;
   int64_t eval_every = 0;
-  bool holds_out = false;  // validation rows exist
-  double predicted_seconds = 0;
+  bool holds_out = false;             // validation rows exist
+  int64_t num_trained = 0;            // parameters of the adapter
+  double predicted_seconds = 0;       // 0: not known
   uint64_t predicted_peak_bytes = 0;  // memory.total()
   std::vector<std::string> reasons;
 

@@ -32,7 +32,8 @@ std::string tokenizer_digest(const fs::path& folder) {
   return hash.hex();
 }
 
-// Images and recordings would be left out in silence by a base of text.
+}  // namespace
+
 void refuse_media(const Document& document, const std::string& base_key) {
   for (const Section& section : document.sections) {
     if (!section.is_media()) continue;
@@ -43,6 +44,8 @@ void refuse_media(const Document& document, const std::string& base_key) {
                 Place{document.path.string(), section.start_line, 1});
   }
 }
+
+namespace {
 
 size_t text_bytes(const DocumentRows& rows) {
   size_t bytes = 0;
@@ -90,19 +93,21 @@ void add_sources(Prepared& p, const PrepareOptions& asked,
   for (const Warning& warning : p.sources.warnings) on_warning(warning);
 }
 
-// All of prepare() that follows from the base's folder, which is known.
-void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning,
-               const PrepareOptions& asked) {
-  p.model_config = load_model_config(p.base.folder);
+void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning) {
   p.rows = take_rows(p.document);
   for (const Warning& warning : drop_repeated_rows(p.rows, p.shown_path)) {
     if (on_warning) on_warning(warning);
   }
+}
+
+// Of the rows, for the base whose folder is known.
+void make_token_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning,
+                     const PrepareOptions& asked) {
   p.format = std::make_unique<ChatFormat>(ChatFormat::load(p.base.folder));
   if (on_warning && p.rows.num_chat > 0 && !p.format->default_template().empty()) {
     on_warning({default_template_warning(*p.format), {p.base.folder.string(), 0, 0}});
   }
-  check_vocabulary(*p.format, p.model_config, p.base.folder);
+  check_vocabulary(p.format->tokenizer(), p.model_config, p.base.folder);
   if (asked.uses_token_cache && p.document.frontmatter.training.cache.enabled &&
       text_bytes(p.rows) >= kTokenCacheFromBytes) {
     const StoreLayout store(asked.home, p.document.frontmatter.dlm_id);
@@ -160,24 +165,40 @@ Prepared prepare(std::string document_bytes, const std::string& shown_path,
   p.base_stamp = weights_stamp(locate_base(key, search));
   p.base = open_base(key, search);
   refuse_media(p.document, p.base.key);
-  make_rows(p, on_warning, asked);
+  p.model_config = load_model_config(p.base.folder);
+  make_rows(p, on_warning);
+  make_token_rows(p, on_warning, asked);
   return p;
+}
+
+Prepared prepare_document(std::string document_bytes, const std::string& shown_path,
+                          const std::function<void(const Warning&)>& on_warning,
+                          const PrepareOptions& asked) {
+  Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
+  add_sources(p, asked, on_warning);
+  make_rows(p, on_warning);
+  return p;
+}
+
+void open_for_base(Prepared& p, const std::string& base, const BaseSearch& bases,
+                   const std::function<void(const Warning&)>& on_warning) {
+  p.base = {base, locate_base(base, bases), {}, {}};
+  p.model_config = load_model_config(p.base.folder);
+  make_token_rows(p, on_warning, {});
 }
 
 Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
                       const std::optional<std::string>& base, const BaseSearch& bases,
-                      const std::function<void(const Warning&)>& on_warning, PrepareOptions asked) {
-  Prepared p = parsed(std::move(document_bytes), shown_path, on_warning);
-  add_sources(p, asked, on_warning);
-  const std::string key = base.value_or(p.document.frontmatter.base_model);
-  p.base = {key, locate_base(key, with_commits(bases, asked, p.document.frontmatter)), {}, {}};
-  asked.uses_token_cache = false;
-  make_rows(p, on_warning, asked);
+                      const std::function<void(const Warning&)>& on_warning,
+                      const PrepareOptions& asked) {
+  Prepared p = prepare_document(std::move(document_bytes), shown_path, on_warning, asked);
+  open_for_base(p, base.value_or(p.document.frontmatter.base_model),
+                with_commits(bases, asked, p.document.frontmatter), on_warning);
   return p;
 }
 
 PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> max_steps,
-                     std::optional<int64_t> seed, uint64_t max_memory_bytes, bool measures_speed) {
+                     std::optional<int64_t> seed, uint64_t max_memory_bytes) {
   PlanInput in;
   in.frontmatter = &p.document.frontmatter;
   in.model = &p.model_config;
@@ -198,9 +219,8 @@ PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> m
     in.row_notes.push_back(std::to_string(in.num_rows) + " rows after the weights of their tags");
   }
   if (p.format->has_chat_template()) {
-    // Before they exist: a prompt and an answer of about 15 tokens each.
     in.num_general_rows = static_cast<int64_t>(mixed_general_prompts().size());
-    in.general_tokens = 30 * in.num_general_rows;
+    in.general_tokens = kGeneralRowTokens * in.num_general_rows;
   }
   in.max_steps = max_steps;
   in.seed = seed;
@@ -210,9 +230,6 @@ PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> m
   in.max_memory_bytes = max_memory_bytes;
   in.weight_file_bytes = weight_bytes(p.base.folder);
   in.program_bytes = resident_bytes();
-  if (measures_speed) {
-    in.gflops = measure_gflops(device, in.machine_has_bf16 ? DType::kBF16 : DType::kF32);
-  }
   return in;
 }
 

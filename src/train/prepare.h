@@ -56,15 +56,25 @@ Prepared prepare(std::string document_bytes, const std::string& shown_path,
 Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
                       const std::optional<std::string>& base, const BaseSearch& bases,
                       const std::function<void(const Warning&)>& on_warning = {},
-                      PrepareOptions asked = {});
+                      const PrepareOptions& asked = {});
+// The first part of that, before any base is opened: the document, its sources and its rows.
+Prepared prepare_document(std::string document_bytes, const std::string& shown_path,
+                          const std::function<void(const Warning&)>& on_warning = {},
+                          const PrepareOptions& asked = {});
+// The second part: token rows for this base, in the place of those for another.
+void open_for_base(Prepared& p, const std::string& base, const BaseSearch& bases,
+                   const std::function<void(const Warning&)>& on_warning = {});
+// Throws Error(kTrain) at the first image or recording, which a base of text would leave out in
+// silence.
+void refuse_media(const Document& document, const std::string& base_key);
 // Where a document's store keeps what is known of its source files.
 fs::path source_index_path(const fs::path& home, const Frontmatter& frontmatter);
 std::string read_document(const fs::path& path);
 
-// Measures the processor when `measures_speed`, for the cost that the plan tells. max_memory_bytes
-// is what the user allows, or 0.
+// Without the machine's rate (roofs.h): the plan then tells no time. max_memory_bytes is what the
+// user allows, or 0.
 PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> max_steps,
-                     std::optional<int64_t> seed, uint64_t max_memory_bytes, bool measures_speed);
+                     std::optional<int64_t> seed, uint64_t max_memory_bytes);
 LoraOptions lora_options(const Prepared& p, const TrainingPlan& plan);
 // How often each token row is trained, by the weight of its tags; 0 drops it. Throws Error(kTrain)
 // when the weights drop every row.

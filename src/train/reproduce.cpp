@@ -71,8 +71,7 @@ class Retraining {
       }
     }
     if (!inputs_are_the_same()) return;
-    TrainingPlan plan =
-        make_plan(plan_input(p_, device_, record_.max_steps, record_.seed(), 0, false));
+    TrainingPlan plan = make_plan(plan_input(p_, device_, record_.max_steps, record_.seed(), 0));
     apply_plan_record(record_.parts.front().plan, plan);
     if (plan.dtype == DType::kBF16 && !has_bf16_products(device_.tier())) {
       add("precision: bf16, which this processor does not multiply");

@@ -15,6 +15,7 @@
 #include "train/prepare.h"
 #include "train/replay.h"
 #include "train/resume.h"
+#include "train/roofs.h"
 #include "train/run_caches.h"
 #include "train/run_checks.h"
 #include "train/run_files.h"
@@ -82,8 +83,12 @@ class Run {
                : choose_replay(p_, store_, seed.value_or(p_.document.frontmatter.training.seed),
                                request_.replay_deleted, warner());
     PlanInput input =
-        plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0), true);
+        plan_input(p_, device_, max_steps, seed, request_.max_memory_bytes.value_or(0));
     input.base_format = base_format;
+    const DType dtype = choose_dtype(p_.document.frontmatter, input.machine_has_bf16);
+    ProductRate rate = product_rate(request_.home, device_, dtype, *request_.clock);
+    input.gflops = rate.gflops;
+    measured_roofs_ = std::move(rate.measured);
     result_.plan = make_plan(input);
     if (!history.reason.empty()) result_.plan.reasons.push_back(history.reason);
     result_.determinism_class = kDeterminismClass;
@@ -337,6 +342,7 @@ class Run {
       remove_checkpoint(store_, {}, *lock_);
       log.write("run_complete", complete_json(result_, store_.relative(result_.summary_path)));
       log.sync();
+      save_measured_roofs(measured_roofs_, request_.home, warner());
     } catch (const Error& e) {
       throw Error(e.kind(),
                   fmt::format("{} is trained and in use, but the run could not be recorded: {}",
@@ -368,6 +374,7 @@ class Run {
   int64_t started_ = 0;
   int64_t last_checkpoint_ns_ = 0;
   int64_t checkpoint_cost_ns_ = 0;
+  std::optional<Roofs> measured_roofs_;  // for the record; none: it has this rate
   TrainResult result_;
 };
 

@@ -33,4 +33,15 @@ void save_cached_tokens(const Prepared& p, int64_t run_id, int64_t now_unix_seco
   }
 }
 
+void save_measured_roofs(const std::optional<Roofs>& measured, const fs::path& home,
+                         const ReplayWarning& on_warning) {
+  if (!measured) return;
+  try {
+    write_roofs(home, *measured);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kIo) throw;
+    on_warning(std::string("the next run will measure this machine again: ") + e.what());
+  }
+}
+
 }  // namespace dlm

@@ -3,6 +3,7 @@
 
 #include "train/prepare.h"
 #include "train/replay.h"
+#include "train/roofs.h"
 
 namespace dlm {
 
@@ -12,5 +13,9 @@ void save_source_index(const Prepared& p, const fs::path& home, const ReplayWarn
 // Rows that the token cache lacks, and how it was used.
 void save_cached_tokens(const Prepared& p, int64_t run_id, int64_t now_unix_seconds,
                         const ReplayWarning& on_warning);
+
+// The machine's rates, where this run had to measure one.
+void save_measured_roofs(const std::optional<Roofs>& measured, const fs::path& home,
+                         const ReplayWarning& on_warning);
 
 }  // namespace dlm

@@ -86,6 +86,7 @@ TEST(Registry, DraftsShareTokenizerAndDialect) {
     EXPECT_EQ(draft->dialect, base.dialect) << base.key;
     EXPECT_EQ(draft->pre_tokenizer, base.pre_tokenizer) << base.key;
     EXPECT_LT(draft->params, base.params) << base.key;
+    EXPECT_NE(draft->ollama_tag, "") << base.key;
   }
   EXPECT_EQ(num_pairs, 4);
 }

@@ -181,7 +181,7 @@ TEST_F(BadInput, ATokenizerThatLacksWhatTheTemplateNeeds) {
   expect_train_refused(
       "base_model: HERE/bases/dlm-nano: the chat template does not end an answer with a control "
       "token\nhint: a model trained with it would never stop; use a base whose template ends its "
-      "turns\n");
+      "turns; --skip-probes trains prose all the same\n");
 }
 
 TEST_F(BadInput, ABaseWithoutAChatTemplate) {

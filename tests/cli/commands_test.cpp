@@ -201,6 +201,7 @@ TEST_F(Commands, ShowOfAnUntrainedDocument) {
             "path           HERE/notes.dlm\n"
             "dlm_id         01KPG0GVBVZZZZZZZZZZZZZZZZ\n"
             "base_model     dlm-nano\n"
+            "licence        MIT\n"
             "store          not yet initialized; `dlm train` creates it\n");
   const Json json = parse_json(run({"show", document().string(), "--json"}).out);
   EXPECT_EQ(json.at("dlm_id").as_string(), kTestId);

@@ -1,37 +1,8 @@
 // `dlm export` as a person runs it, on a base of two layers.
-#include <cstdlib>
-#include <set>
-
-#include "cli_fixture.h"
+#include "export_fixture.h"
 
 namespace dlm {
 namespace {
-
-class ExportTest : public CliTest {
- protected:
-  // The tiny base is too small for its quants to be near; the proof runs with wide limits.
-  ProgramResult export_it(std::vector<std::string> more) {
-    std::vector<std::string> words = {"export", document().string(), "--max-kl",
-                                      "50",     "--min-agreement",   "0"};
-    words.insert(words.end(), more.begin(), more.end());
-    return run(words);
-  }
-  fs::path exported(const std::string& name) const { return store() / "exports" / name; }
-  Json manifest_of(const std::string& name) {
-    return parse_json(read_file(exported(name) / "export_manifest.json"));
-  }
-  void train() {
-    write_document(kPairs);
-    train_shortly();
-  }
-  // A program of that name on the PATH.
-  void install(const std::string& name, const std::string& script) {
-    make_folders(folder_ / "bin");
-    write_file_atomic(folder_ / "bin" / name, "#!/bin/sh\n" + script);
-    fs::permissions(folder_ / "bin" / name, fs::perms(0755));
-    options_.environment["PATH"] = (folder_ / "bin").string() + ":/usr/bin:/bin";
-  }
-};
 
 TEST_F(ExportTest, WritesAProvedFileAndRecordsIt) {
   train();
@@ -125,7 +96,12 @@ TEST_F(ExportTest, RegistersWithOllamaAndAsksOnce) {
   const ProgramResult result = export_it({"--quant", "Q8_0", "--name", "me/notes:v1"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(read_file(folder_ / "said"),
-            "--version\ncreate me/notes:v1 -f Modelfile\nrun me/notes:v1 Hello.\n");
+            "--version\ncreate me/notes:v1-candidate -f Modelfile\n"
+            "run me/notes:v1-candidate Hello.\ncp me/notes:v1-candidate me/notes:v1\n"
+            "rm me/notes:v1-candidate\n");
+  EXPECT_EQ(
+      parse_json(read_file(exported("Q8_0-merged") / "export_proof.json")).at("smoke").as_string(),
+      "Hello there.");
   EXPECT_NE(result.err.find("ollama: me/notes:v1 (v0.5.7)"), result.err.npos) << result.err;
   EXPECT_NE(result.err.find("smoke: Hello there."), result.err.npos) << result.err;
   EXPECT_EQ(manifest_of("Q8_0-merged").at("ollama_name").as_string(), "me/notes:v1");
@@ -133,12 +109,18 @@ TEST_F(ExportTest, RegistersWithOllamaAndAsksOnce) {
 
 TEST_F(ExportTest, AFailedSmokeLeavesNothing) {
   train();
-  install("ollama", "case $1 in --version) echo 0.5.7;; run) echo broken >&2; exit 1;; esac\n");
-  const ProgramResult result = export_it({"--quant", "Q8_0"});
+  install("ollama",
+          "echo \"$@\" >> " + (folder_ / "said").string() +
+              "\ncase $1 in --version) echo 0.5.7;; run) echo broken >&2; exit 1;; esac\n");
+  const ProgramResult result = export_it({"--quant", "Q8_0", "--name", "mine"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_NE(result.err.find("smoke: the model in Ollama did not answer: broken"), result.err.npos)
       << result.err;
   EXPECT_TRUE(files_of(store() / "exports").empty());
+  // A model of that name that was there before stays.
+  EXPECT_EQ(read_file(folder_ / "said"),
+            "--version\ncreate mine-candidate -f Modelfile\nrun mine-candidate Hello.\n"
+            "rm mine-candidate\n");
 }
 
 TEST_F(ExportTest, RefusesAnOldOllamaBeforeWork) {

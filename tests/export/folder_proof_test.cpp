@@ -9,6 +9,7 @@
 #include "export/export_fault.h"
 #include "export/exported_hf.h"
 #include "export/exported_mlx.h"
+#include "export/gguf_model.h"
 #include "export/hf_model.h"
 #include "export/mlx.h"
 #include "formats/safetensors.h"
@@ -269,6 +270,50 @@ TEST_F(FolderProofTest, AChangedTemplateIsFound) {
   ASSERT_TRUE(parity.has_value());
   EXPECT_FALSE(parity->holds());
   EXPECT_THROW(require_template(*parity, true), ExportFault);
+}
+
+TEST_F(FolderProofTest, AFolderWithoutItsTemplateIsFound) {
+  copy_base(base_, out_);
+  fs::remove(out_ / "chat_template.jinja");
+  Json config = parse_json(read_file(out_ / "tokenizer_config.json"));
+  Json without = Json::object();
+  for (const auto& [key, value] : config.members()) {
+    if (key != "chat_template") without.set(key, value);
+  }
+  write_file_atomic(out_ / "tokenizer_config.json", without.dump());
+  const auto parity = folder_template_parity(*format_, out_);
+  ASSERT_TRUE(parity.has_value());
+  EXPECT_EQ(parity->num_equal(), 0);
+  EXPECT_EQ(parity->cases.front().detail, "the export has no template");
+}
+
+TEST_F(FolderProofTest, TemplatesOfGgufFilesAreReadThere) {
+  GgufModelRequest request;
+  request.base = base_;
+  request.quant = Quant::kF16;
+  request.name = "tiny";
+  request.out = out_ / "base.F16.gguf";
+  write_gguf_model(request, device_);
+  const auto whole = gguf_template_parity(*format_, request.out);
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_EQ(whole->file, "base.F16.gguf");
+  EXPECT_EQ(whole->num_equal(), 16);
+
+  const std::string source = format_->chat_template().source();
+  const fs::path jinja = out_ / "chat-template.jinja";
+  write_file_atomic(jinja, source + "\n");
+  EXPECT_TRUE(gguf_template_parity(*format_, request.out, jinja)->faults(false).empty());
+  write_file_atomic(jinja, "{{ ' ' }}" + source);
+  const auto other = gguf_template_parity(*format_, request.out, jinja);
+  EXPECT_EQ(other->faults(true).size(), 6u);  // every plain conversation
+  EXPECT_NE(other->faults(true)[0].find("chat-template.jinja"), std::string::npos);
+
+  request.base = folder_ / "other";
+  make_folders(request.base);
+  copy_base(base_, request.base);
+  write_file_atomic(request.base / "chat_template.jinja", "{{ ' ' }}" + source);
+  write_gguf_model(request, device_);
+  EXPECT_THROW(require_template(*gguf_template_parity(*format_, request.out), true), ExportFault);
 }
 
 TEST(ProofLimits, FollowWhatTheAdapterWasTrainedOn) {

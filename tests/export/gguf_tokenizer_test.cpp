@@ -227,8 +227,10 @@ class OutsideTokenizers : public ::testing::Test {
   }
   std::string label(const std::string& name) {
     const fs::path path = root_ / "tokenizers" / name / "tokenizer.json";
-    return pre_tokenizer_label(Tokenizer::load(path), parse_json(read_file(path), path.string()),
-                               path.string());
+    const PreTokenizerLabel label = pre_tokenizer_label(
+        Tokenizer::load(path), parse_json(read_file(path), path.string()), path.string());
+    EXPECT_TRUE(label.is_by_ids) << name;
+    return label.name;
   }
 
   fs::path root_;

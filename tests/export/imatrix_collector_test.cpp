@@ -178,7 +178,7 @@ class ImatrixCache : public ::testing::Test {
     return collect_imatrix(*decoder, nullptr, rows_, {"notes"}, device);
   }
   std::vector<TokenRow> rows_ = rows_of({40, 23});
-  ImatrixSource source_ = {"base", "adapter", "1", "tokenizer", "avx2"};
+  ImatrixSource source_ = {"base", "full", "adapter", "1", "tokenizer", "avx2"};
   TemporaryFolder folder_;
 };
 
@@ -198,7 +198,7 @@ TEST_F(ImatrixCache, GivesBackWhatWasStoredUnderItsKey) {
 TEST_F(ImatrixCache, EveryInputIsInTheKey) {
   const std::string key = imatrix_key(source_, rows_, {});
   for (std::string ImatrixSource::*field :
-       {&ImatrixSource::base_sha256, &ImatrixSource::adapter_sha256, &ImatrixSource::adapter_weight,
+       {&ImatrixSource::base_sha256, &ImatrixSource::base_weights, &ImatrixSource::adapter_sha256, &ImatrixSource::adapter_weight,
         &ImatrixSource::tokenizer_sha256, &ImatrixSource::instruction_set}) {
     ImatrixSource other = source_;
     other.*field += "x";
