@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t text_size = std::min<size_t>(data[0], size - 1);
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, text_size);
   // Aligned, as a mapped file is.
-  std::vector<uint64_t> storage((size - 1 - text_size + 7) / 8);
+  std::vector<uint64_t> storage((size - 1 - text_size) / 8 + 1);
   std::memcpy(storage.data(), data + 1 + text_size, size - 1 - text_size);
   survive([&] {
     const dlm::GgufFile file =
