@@ -89,6 +89,7 @@ void add(const std::string& name, Type type) {
         (name + (from_memory ? "/memory" : "/cache")).c_str(),
         [=](benchmark::State& state) { measure(state, type, from_memory); })
         ->ArgNames({"cols", "tokens"})
+        ->Args({576, 1})
         ->Args({from_memory ? 1536 : 768, 1})
         ->Args({from_memory ? 1536 : 768, 4})
         ->UseRealTime();

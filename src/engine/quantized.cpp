@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <mutex>
 #include <vector>
 
 #include "support/error.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int64_t kScaleBlock = 256;  // absmaxes that share mean and step
 constexpr int64_t kTaskRows = 32;
-constexpr size_t kReadBehind = 64;  // bytes that gemv_int8 may read behind the last scale
+constexpr size_t kReadBehind = 64;  // bytes that products may read behind the last scale
 
 float to_f32(float x) {
   return x;
@@ -228,10 +229,21 @@ class BlockMatrix : public QuantizedMatrix {
   }
   void multiply(const Kernels& kernels, int64_t first, int64_t count, const FewLines& x, float* y,
                 int64_t ldy) const override {
-    kernels.blocks(type_).gemv(data_ + first * row_bytes_, count, cols(), x, y, ldy);
+    const BlockKernels& k = kernels.blocks(type_);
+    const int64_t halves = halves_of_row(k);
+    if (halves > 0) std::call_once(collected_, [&] { collect(k, halves); });
+    k.gemv(data_ + first * row_bytes_, halves_.data() + first * halves, count, cols(), x, y, ldy);
   }
 
  private:
+  int64_t halves_of_row(const BlockKernels& k) const {
+    return cols() / ggml_traits(type_).block_elements * k.halves_per_block;
+  }
+  // At the first product of few tokens: prompts and proofs, which decode the rows, need none.
+  void collect(const BlockKernels& k, int64_t halves) const {
+    halves_.resize(static_cast<size_t>(rows() * halves) + kReadBehind / sizeof(uint16_t));
+    k.collect_halves(data_, rows(), cols(), halves_.data());
+  }
   template <class T>
   void decode(void (*decode_row)(const std::byte*, int64_t, T*), int64_t first, int64_t count,
               T* out) const {
@@ -246,6 +258,8 @@ class BlockMatrix : public QuantizedMatrix {
   int64_t row_bytes_;
   const std::byte* data_;
   std::shared_ptr<const void> owner_;
+  mutable std::once_flag collected_;
+  mutable std::vector<uint16_t> halves_;
 };
 
 }  // namespace

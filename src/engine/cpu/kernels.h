@@ -117,10 +117,15 @@ struct BlockKernels {
   // y[0..n) = the weights of one row, scales times codes in f32; bf16 is that rounded once.
   void (*dequantize)(const std::byte* row, int64_t n, float* y);
   void (*dequantize_bf16)(const std::byte* row, int64_t n, BF16* y);
+  // Scales and minimums that gemv wants apart from the codes: f16 numbers of a block, and what copies
+  // those of `count` rows to halves [count, blocks * halves_per_block]. None: 0, not called.
+  int64_t halves_per_block;
+  void (*collect_halves)(const std::byte* rows, int64_t count, int64_t cols, uint16_t* halves);
   // y[m, j] = row j . x[m], y [tokens, ldy]. Floats are multiplied as f32; codes by the codes of x,
-  // exactly within a block, and blocks are added in f32, in one order on every tier.
-  void (*gemv)(const std::byte* rows, int64_t count, int64_t cols, const FewLines& x, float* y,
-               int64_t ldy);
+  // exactly within a block, and blocks are added in f32, in one order on every tier. halves: those
+  // of these rows; up to fifteen behind them are read.
+  void (*gemv)(const std::byte* rows, const uint16_t* halves, int64_t count, int64_t cols,
+               const FewLines& x, float* y, int64_t ldy);
 };
 
 struct Kernels {

@@ -52,6 +52,33 @@ inline void store1(BF16* p, float v) {
   *p = to_bf16(v);
 }
 
+// a * b + c, rounded once on every tier. Without an instruction for it the product, which is exact in
+// double, and the sum go to an odd last bit where the sum is inexact, so that rounding it again is as
+// good as rounding once (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+#if defined(__FMA__)
+inline Vec fused(Vec a, Vec b, Vec c) {
+  return fma(a, b, c);
+}
+#else
+inline float fused1(float a, float b, float c) {
+  const double product = static_cast<double>(a) * static_cast<double>(b);
+  double sum = product + static_cast<double>(c);
+  const double from_c = sum - product;
+  const double error = (product - (sum - from_c)) + (static_cast<double>(c) - from_c);
+  uint64_t bits;
+  std::memcpy(&bits, &sum, sizeof(bits));
+  const bool is_inexact = error > 0 || error < 0;
+  if (is_inexact && (bits & 1U) == 0) bits += (error > 0) == (sum > 0) ? 1 : ~uint64_t{0};
+  std::memcpy(&sum, &bits, sizeof(sum));
+  return static_cast<float>(sum);
+}
+inline Vec fused(Vec a, Vec b, Vec c) {
+  Vec out;
+  for (int l = 0; l < 16; ++l) out[l] = fused1(a[l], b[l], c[l]);
+  return out;
+}
+#endif
+
 // The first n < 16 elements, the rest zero; and the counterpart.
 template <class T>
 inline Vec load_tail(const T* p, int64_t n) {
