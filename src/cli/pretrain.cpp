@@ -7,8 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
-#include "support/clock.h"
-#include "support/progress.h"
+#include "cli/step_progress.h"
 #include "train/pretrain.h"
 
 namespace dlm {
@@ -46,30 +45,17 @@ class PretrainConsole {
       steps_total_ = plan.steps;
     };
     e.on_step = [this](const PretrainStep& step) {
-      if (!steps_) {
-        steps_.emplace(progress_target(stderr), system_clock(), "pretrain",
-                       static_cast<uint64_t>(steps_total_), "steps");
-      }
-      tokens_ += step.tokens;
-      seconds_ += step.seconds;
-      steps_->update(static_cast<uint64_t>(step.step),
-                     fmt::format("loss {:.4f}  {:.0f} tokens/s", step.loss,
-                                 static_cast<double>(tokens_) / std::max(1e-9, seconds_)));
+      steps_.update(step.step, steps_total_, step.tokens, step.seconds, step.loss);
     };
     return e;
   }
 
-  void finish() {
-    if (steps_) steps_->finish();
-    steps_.reset();
-  }
+  void finish() { steps_.finish(); }
 
  private:
   bool quiet_;
   int64_t steps_total_ = 0;
-  std::optional<ProgressWriter> steps_;
-  int64_t tokens_ = 0;
-  double seconds_ = 0;
+  StepProgress steps_{"pretrain"};
 };
 
 int run_pretrain(PretrainOptions& options, const GlobalOptions& globals) {

@@ -13,6 +13,7 @@
 #include "cli/consent.h"
 #include "cli/console.h"
 #include "cli/size.h"
+#include "cli/step_progress.h"
 #include "data/directory_scaffold.h"
 #include "data/source_report.h"
 #include "doc/document.h"
@@ -75,23 +76,12 @@ class TrainConsole {
     e.on_plan = [this](const TrainingPlan& plan) { show_plan(plan); };
     e.on_step = [this](const StepReport& step, const TrainingPlan& plan) {
       if (quiet_) return;
-      if (!steps_) {
-        steps_.emplace(progress_target(stderr), system_clock(), "train",
-                       static_cast<uint64_t>(plan.steps), "steps");
-      }
-      tokens_ += step.tokens;
-      seconds_ += step.seconds;
-      steps_->update(static_cast<uint64_t>(step.step),
-                     fmt::format("loss {:.4f}  {:.0f} tokens/s", step.loss,
-                                 static_cast<double>(tokens_) / std::max(1e-9, seconds_)));
+      steps_.update(step.step, plan.steps, step.tokens, step.seconds, step.loss);
     };
     return e;
   }
 
-  void finish() {
-    if (steps_) steps_->finish();
-    steps_.reset();
-  }
+  void finish() { steps_.finish(); }
 
  private:
   void show_plan(const TrainingPlan& plan) {
@@ -106,9 +96,7 @@ class TrainConsole {
   }
 
   bool quiet_;
-  std::optional<ProgressWriter> steps_;
-  int64_t tokens_ = 0;
-  double seconds_ = 0;
+  StepProgress steps_{"train"};
 };
 
 LockMode lock_mode(const TrainOptions& options) {
