@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "support/json.h"
+
 namespace dlm {
 
 namespace {
@@ -85,43 +87,62 @@ void write_rows(const RowListing& listing, bool has_colour,
   }
 }
 
-Json rows_json(const RowListing& listing) {
-  Json rows = Json::array();
-  for (size_t i = 0; i < listing.prepared.token_rows.size(); ++i) {
-    const TokenRow& row = listing.prepared.token_rows[i];
-    const DocumentRow& source = listing.prepared.rows.rows[row.source];
-    const ShownRow all = shown(row);
-    const std::span<const int32_t> ids = all.ids;
-    Json json = Json::object();
-    json.set("line", source.line > 0 ? Json(source.line) : Json());
-    json.set("kind", source.kind == RowKind::kChat ? "pair" : "text");
-    json.set("origin", origin_word(source.origin));
-    json.set("section_id", source.section_id);
-    json.set("side", side_word(listing, i));
-    json.set("copies", listing.copies[i]);
-    json.set("num_tokens", static_cast<int64_t>(row.tokens.size()));
-    json.set("num_loss_tokens", row.num_labels());
-    Json numbers = Json::array();
-    for (const int32_t id : ids) numbers.push_back(Json(static_cast<int64_t>(id)));
-    json.set("ids", std::move(numbers));
-    Json spans = Json::array(), pieces = Json::array();
-    const auto add = [&](size_t begin, size_t end, bool has_loss) {
-      if (begin == end) return;
-      if (has_loss) {
-        spans.push_back(
-            Json::array({Json(static_cast<int64_t>(begin)), Json(static_cast<int64_t>(end))}));
-      }
-      pieces.push_back(
-          Json::object({{"text", Json(decoded(listing, ids.subspan(begin, end - begin)))},
-                        {"has_loss", Json(has_loss)}}));
-    };
-    add(0, all.loss_begin, false);
-    add(all.loss_begin, ids.size(), true);
-    json.set("loss_spans", std::move(spans));
-    json.set("pieces", std::move(pieces));
-    rows.push_back(std::move(json));
+namespace {
+
+Json row_json(const RowListing& listing, size_t i) {
+  const TokenRow& row = listing.prepared.token_rows[i];
+  const DocumentRow& source = listing.prepared.rows.rows[row.source];
+  const ShownRow all = shown(row);
+  const std::span<const int32_t> ids = all.ids;
+  Json json = Json::object();
+  json.set("line", source.line > 0 ? Json(source.line) : Json());
+  json.set("kind", source.kind == RowKind::kChat ? "pair" : "text");
+  json.set("origin", origin_word(source.origin));
+  json.set("section_id", source.section_id);
+  json.set("side", side_word(listing, i));
+  json.set("copies", listing.copies[i]);
+  json.set("num_tokens", static_cast<int64_t>(row.tokens.size()));
+  json.set("num_loss_tokens", row.num_labels());
+  Json numbers = Json::array();
+  for (const int32_t id : ids) numbers.push_back(Json(static_cast<int64_t>(id)));
+  json.set("ids", std::move(numbers));
+  Json spans = Json::array(), pieces = Json::array();
+  const auto add = [&](size_t begin, size_t end, bool has_loss) {
+    if (begin == end) return;
+    if (has_loss) {
+      spans.push_back(
+          Json::array({Json(static_cast<int64_t>(begin)), Json(static_cast<int64_t>(end))}));
+    }
+    pieces.push_back(
+        Json::object({{"text", Json(decoded(listing, ids.subspan(begin, end - begin)))},
+                      {"has_loss", Json(has_loss)}}));
+  };
+  add(0, all.loss_begin, false);
+  add(all.loss_begin, ids.size(), true);
+  json.set("loss_spans", std::move(spans));
+  json.set("pieces", std::move(pieces));
+  return json;
+}
+
+}  // namespace
+
+void write_rows_json(const RowListing& listing,
+                     const std::function<void(const std::string&)>& write) {
+  const size_t num_rows = listing.prepared.token_rows.size();
+  if (num_rows == 0) {
+    write("[]\n");
+    return;
   }
-  return rows;
+  write("[\n");
+  for (size_t i = 0; i < num_rows; ++i) {
+    std::string text = "  ";
+    for (const char c : row_json(listing, i).dump(2)) {
+      text += c;
+      if (c == '\n') text += "  ";
+    }
+    write(text + (i + 1 < num_rows ? ",\n" : "\n"));
+  }
+  write("]\n");
 }
 
 }  // namespace dlm

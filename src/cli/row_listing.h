@@ -2,9 +2,9 @@
 // the split it is, and which of its tokens carry loss.
 #pragma once
 
+#include <functional>
 #include <string>
 
-#include "support/json.h"
 #include "train/prepare.h"
 
 namespace dlm {
@@ -23,9 +23,10 @@ RowListing list_rows(const Prepared& prepared);
 void write_rows(const RowListing& listing, bool has_colour,
                 const std::function<void(const std::string&)>& write);
 
-// One object a row: line, kind, origin, section_id, side, copies, num_tokens, num_loss_tokens, ids,
+// An array with one object a row: line, kind, origin, section_id, side, copies, num_tokens, num_loss_tokens, ids,
 // loss_spans (over ids, ends excluded), pieces of text with their loss. `ids` ends with the token
-// behind the row where that carries loss.
-Json rows_json(const RowListing& listing);
+// behind the row where that carries loss. Calls `write` row by row, so that memory stays small.
+void write_rows_json(const RowListing& listing,
+                     const std::function<void(const std::string&)>& write);
 
 }  // namespace dlm

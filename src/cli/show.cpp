@@ -123,7 +123,7 @@ int show_rows(const ShowOptions& options) {
       [](const Warning& w) { warn(w.place.to_string() + ": " + w.message); }, asked);
   const RowListing listing = list_rows(prepared);
   if (options.json) {
-    write_out(rows_json(listing).dump(2) + "\n");
+    write_rows_json(listing, [](const std::string& row) { write_out(row); });
   } else {
     write_rows(listing, progress_target(stdout).has_colour,
                [](const std::string& row) { write_out(row); });

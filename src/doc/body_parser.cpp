@@ -1,5 +1,6 @@
 // The body tokenizer. A fence is read before the section above it is closed, so of two mistakes the
-// one in the fence is reported.
+// one in the fence is reported. A section's lines are not copied before it is closed, but where a
+// line is written otherwise than it is meant.
 #include "doc/body_parser.h"
 
 #include <string>
@@ -34,9 +35,7 @@ class BodyParser {
       warn_near_fence(line, number);
     }
     if (in_code && current_.type != SectionType::kProse) warn_header_in_code(line, number);
-    if (!at_head_) content_ += '\n';
-    at_head_ = false;
-    content_ += in_code ? line : unescape_fence(line);
+    add_line(line, in_code ? line : unescape_fence(line));
   }
 
   std::vector<Section> finish() {
@@ -56,11 +55,24 @@ class BodyParser {
  private:
   Place place(int line) const { return {warnings_.path(), line, 1}; }
 
+  // Lines of a section follow each other in the body, a line end between them.
+  void add_line(std::string_view line, std::string_view meant) {
+    if (!is_changed_ && meant.data() == line.data()) {
+      lines_ = at_head_ ? line : std::string_view(lines_.data(), lines_.size() + 1 + line.size());
+    } else {
+      if (!is_changed_) content_ = lines_;
+      is_changed_ = true;
+      if (!at_head_) content_ += '\n';
+      content_ += meant;
+    }
+    at_head_ = false;
+  }
+
   // Closes the current section. Prose of nothing but white space is dropped.
   void flush() {
     const bool has_marks =
         current_.type == SectionType::kInstruction || current_.type == SectionType::kPreference;
-    std::string_view rest = content_;
+    std::string_view rest = is_changed_ ? content_ : lines_;
     while (has_marks) {
       const size_t end = rest.find('\n');
       if (!read_marker(rest.substr(0, end), current_, place(current_.content_line))) break;
@@ -72,7 +84,9 @@ class BodyParser {
       sections_.push_back(std::move(current_));
     }
     current_ = {};
+    lines_ = {};
     content_.clear();
+    is_changed_ = false;
     at_head_ = true;
   }
 
@@ -100,8 +114,10 @@ class BodyParser {
   CodeBlockTracker code_;
   int num_lines_ = 0;
   Section current_;
-  std::string content_;
-  bool at_head_ = true;  // no content line yet
+  std::string_view lines_;   // of the section, in the body
+  std::string content_;      // what they mean, where that differs
+  bool is_changed_ = false;  // whether it does
+  bool at_head_ = true;      // no content line yet
   std::vector<Section> sections_;
 };
 

@@ -29,7 +29,10 @@ Place place_of_offset(std::string_view bytes, size_t offset, const std::string& 
 
 }  // namespace
 
-std::string decode_document(std::string_view bytes, WarningSink& warnings) {
+namespace {
+
+// Throws what decode_document throws.
+void check_text(std::string_view bytes, WarningSink& warnings) {
   if (bytes.empty()) {
     throw Error(ErrorKind::kParse, "the document is empty", kInitHint,
                 Place{warnings.path(), 1, 1});
@@ -49,6 +52,12 @@ std::string decode_document(std::string_view bytes, WarningSink& warnings) {
   if (bytes.starts_with("\xEF\xBB\xBF")) {
     warnings.add("a UTF-8 BOM at the start of the file is ignored", 1, 1);
   }
+}
+
+}  // namespace
+
+std::string decode_document(std::string_view bytes, WarningSink& warnings) {
+  check_text(bytes, warnings);
   return normalize_newlines(bytes);
 }
 
@@ -80,8 +89,11 @@ DocumentParts split_document(std::string_view text, const std::string& path) {
 
 Document parse_document(std::string_view bytes, std::string path) {
   WarningSink warnings(path.empty() ? "<text>" : path);
-  const std::string text = decode_document(bytes, warnings);
-  const DocumentParts parts = split_document(text, warnings.path());
+  check_text(bytes, warnings);
+  // Large documents are not copied for nothing.
+  const bool is_normal = is_normal_text(bytes);
+  const std::string normal = is_normal ? std::string() : normalize_newlines(bytes);
+  const DocumentParts parts = split_document(is_normal ? bytes : normal, warnings.path());
   YamlTree tree = parse_yaml(parts.yaml, 2, warnings);
   const int written_version = migrate_frontmatter(tree, warnings);
   Document document;

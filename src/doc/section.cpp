@@ -25,14 +25,17 @@ const char* section_type_word(SectionType type) {
 
 std::string section_id(const Section& section) {
   if (!section.known_id.empty()) return section.known_id;
-  std::string bytes = std::string(section_type_word(section.type)) + "\n";
+  Sha256 hash;
+  hash.update(std::string(section_type_word(section.type)) + "\n");
   if (section.is_media()) {
-    bytes += section.media_path;
-    if (section.media_blob_sha) bytes += "\n" + *section.media_blob_sha;
+    hash.update(section.media_path);
+    if (section.media_blob_sha) hash.update("\n" + *section.media_blob_sha);
+  } else if (is_normal_text(section.content)) {
+    hash.update(section.content);
   } else {
-    bytes += normalize_newlines(section.content);
+    hash.update(normalize_newlines(section.content));
   }
-  return sha256_hex(bytes).substr(0, 16);
+  return hash.hex().substr(0, 16);
 }
 
 }  // namespace dlm

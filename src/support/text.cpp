@@ -115,6 +115,10 @@ int utf8_length(unsigned char first) {
   return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
+bool is_normal_text(std::string_view text) {
+  return !text.starts_with("\xEF\xBB\xBF") && text.find('\r') == std::string_view::npos;
+}
+
 std::string normalize_newlines(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   std::string out;

@@ -25,6 +25,8 @@ int utf8_length(unsigned char first);
 
 // Removes one leading U+FEFF, then CRLF and lone CR become LF.
 std::string normalize_newlines(std::string_view text);
+// Whether that would change nothing.
+bool is_normal_text(std::string_view text);
 
 // Trims Unicode white space (as Python's str.strip without arguments) from both ends.
 std::string_view trim(std::string_view text);
