@@ -10,44 +10,68 @@ namespace dlm {
 
 namespace {
 
-// What the provenance says was exported, as a plan for finding it in the store.
-ExportPlan plan_of(const ExportManifest& manifest, const Json& provenance) {
+// What was exported, as far as it is needed to find it in the store.
+struct Exported {
+  struct Version {
+    std::string adapter;  // "" for the document's only one
+    int64_t number = 1;
+    std::string sha256;  // of its weights
+  };
   ExportPlan plan;
+  std::vector<Version> versions;
+};
+
+Exported read_provenance(const ExportManifest& manifest, const Json& provenance) {
+  Exported exported;
+  ExportPlan& plan = exported.plan;
   for (size_t i = 0; i < std::size(kExportTargetNames); ++i) {
     if (manifest.target == kExportTargetNames[i]) plan.target = static_cast<ExportTarget>(i);
   }
   plan.quant = find_quant(manifest.quant);
   plan.merged = manifest.merged;
   plan.dequantize = manifest.dequantized;
+  const Json* mix = provenance.find("mix");
   for (const Json& adapter : provenance.at("adapters").items()) {
     const Json& name = adapter.at("name");
-    plan.adapters.push_back(name.is_null() ? "" : name.as_string());
+    const std::string known = name.is_null() ? "" : name.as_string();
+    if (mix != nullptr) {
+      plan.mix.push_back({known, adapter.at("weight").as_double()});
+    } else {
+      plan.adapters.push_back(known);
+    }
+    exported.versions.push_back(
+        {known, adapter.at("version").as_int(), adapter.at("sha256").as_string()});
   }
-  return plan;
+  if (mix != nullptr && mix->at("method").as_string() == "svd") plan.mix_method = MixMethod::kSvd;
+  return exported;
 }
 
-// The store's folder, when the export lies where stores have exports.
+Exported read_provenance(const ExportManifest& manifest, const fs::path& path) {
+  const Json json = parse_json(read_file(path), path.string());
+  try {
+    return read_provenance(manifest, json);
+  } catch (const Error& e) {
+    throw Error(ErrorKind::kExport, e.message(), "export it again", {path.string(), 0, 0});
+  }
+}
+
+// The store's folder, when the export lies where stores have exports and one is there.
 std::optional<fs::path> store_of(const fs::path& folder) {
   const fs::path exports = fs::weakly_canonical(folder).parent_path();
   if (exports.filename() != "exports") return std::nullopt;
+  if (!StoreLayout::at(exports.parent_path()).is_initialized()) return std::nullopt;
   return exports.parent_path();
-}
-
-// The version of the adapter that was exported, which need not be the current one.
-std::string version_folder_name(const Json& adapter) {
-  return version_name(adapter.at("version").as_int());
 }
 
 class Repetition {
  public:
-  Repetition(const CheckRequest& request, CheckResult& result, const Json& provenance,
+  Repetition(const CheckRequest& request, CheckResult& result, Exported exported,
              const fs::path& root, const ExportEvents& events)
       : request_(request),
         result_(result),
-        provenance_(provenance),
-        plan_(plan_of(result.manifest, provenance)),
+        plan_(std::move(exported.plan)),
         store_(StoreLayout::at(root)),
-        versions_(find_versions()),
+        versions_(find_versions(exported.versions)),
         inputs_(read_inputs(
             request.document.empty() ? versions_.front() / kDocumentFile : request.document, store_,
             request.home, plan_, request.bases,
@@ -56,6 +80,10 @@ class Repetition {
             })),
         device_(request.num_threads) {
     for (size_t i = 0; i < versions_.size(); ++i) inputs_.adapters.at(i).folder = versions_[i];
+    adapter_ = versions_.front();
+    if (!plan_.mix.empty()) {
+      adapter_ = mix_into_cache(inputs_, plan_.mix_method, "_check_merged").first;
+    }
     const fs::path stated = request_.folder / kExportProofFile;
     if (path_exists(stated)) stated_ = parse_json(read_file(stated), stated.string());
   }
@@ -66,6 +94,7 @@ class Repetition {
     } else {
       prove_folder_files();
     }
+    if (!plan_.mix.empty()) remove_path(adapter_);
     for (const ProofResult& proof : result_.proofs) {
       for (const std::string& fault : proof.faults()) {
         result_.faults.push_back(proof.module.empty() ? fault : proof.module + ": " + fault);
@@ -75,14 +104,14 @@ class Repetition {
 
  private:
   // The versions that were exported, which need not be the current ones.
-  std::vector<fs::path> find_versions() const {
+  std::vector<fs::path> find_versions(const std::vector<Exported::Version>& exported) const {
     std::vector<fs::path> versions;
-    for (size_t i = 0; i < plan_.adapters.size(); ++i) {
-      const Json& adapter = provenance_.at("adapters").items()[i];
-      const fs::path version = store_.versions(plan_.adapters[i]) / version_folder_name(adapter);
+    for (const Exported::Version& v : exported) {
+      const fs::path version = store_.versions(v.adapter) / version_name(v.number);
       const fs::path weights = version / kAdapterWeightsFile;
-      if (!path_exists(weights) || sha256_file_hex(weights) != adapter.at("sha256").as_string()) {
-        throw Error(ErrorKind::kExport, "the store no longer has the adapter that was exported", {},
+      if (!path_exists(weights) || sha256_file_hex(weights) != v.sha256) {
+        throw Error(ErrorKind::kExport, "the store no longer has the adapter that was exported",
+                    "export the present one, or reproduce that version with `dlm reproduce`",
                     {version.string(), 0, 0});
       }
       versions.push_back(version);
@@ -108,10 +137,10 @@ class Repetition {
     const std::string model =
         (plan_.merged ? "merged." : "base.") + std::string(quant_name(*plan_.quant)) + ".gguf";
     const std::string adapter = plan_.merged ? "" : "adapter.gguf";
-    TrainedModel trained = load_trained(inputs_, versions_.front(), device_);
+    TrainedModel trained = load_trained(inputs_, adapter_, device_);
     const ProofLimits held_to =
         limits("", gguf_limits(*plan_.quant, trained_base_of(versions_.front())));
-    const GgufExport e{inputs_, plan_, versions_.front(), request_.folder, {}, held_to};
+    const GgufExport e{inputs_, plan_, adapter_, request_.folder, {}, held_to};
     result_.proofs = {prove_gguf(e, trained, model, adapter, device_)};
     const ChatFormat& base = *inputs_.prepared.format;
     const fs::path jinja = request_.folder / kChatTemplateFile;
@@ -126,7 +155,8 @@ class Repetition {
         request_.folder,
         {},
         [&](const std::string& module, const ProofLimits& own) { return limits(module, own); }};
-    for (size_t i = 0; i < versions_.size(); ++i) {
+    if (!plan_.mix.empty()) proof.modules.push_back({"mixed", adapter_});
+    for (size_t i = 0; i < plan_.adapters.size(); ++i) {
       const std::string& name = plan_.adapters[i];
       proof.modules.push_back({name.empty() ? "adapter" : name, versions_[i]});
     }
@@ -138,11 +168,11 @@ class Repetition {
 
   const CheckRequest& request_;
   CheckResult& result_;
-  const Json& provenance_;
   ExportPlan plan_;
   StoreLayout store_;
   std::vector<fs::path> versions_;
   ExportInputs inputs_;
+  fs::path adapter_;  // the first one's, or the mix
   Device device_;
   std::optional<Json> stated_;
 };
@@ -169,11 +199,11 @@ CheckResult check_export(const CheckRequest& request, const ExportEvents& events
   } else if (!path_exists(provenance_path)) {
     result.no_proof_reason = "there is no export_provenance.json";
   } else {
-    const Json provenance = parse_json(read_file(provenance_path), provenance_path.string());
-    if (provenance.find("mix") != nullptr || provenance.at("adapters").size() == 0) {
-      result.no_proof_reason = "a mix is proved when it is exported";
+    Exported exported = read_provenance(result.manifest, provenance_path);
+    if (exported.versions.empty()) {
+      result.no_proof_reason = "export_provenance.json names no adapter";
     } else {
-      Repetition(request, result, provenance, *root, events).run();
+      Repetition(request, result, std::move(exported), *root, events).run();
     }
   }
   return result;

@@ -223,6 +223,21 @@ ExportInputs read_inputs(const fs::path& document, const StoreLayout& store, con
   return in;
 }
 
+std::pair<fs::path, MixReport> mix_into_cache(const ExportInputs& inputs, MixMethod method,
+                                              const std::string& stem) {
+  std::vector<WeightedAdapter> parts;
+  std::string name = stem;
+  for (const ExportedAdapter& a : inputs.adapters) {
+    parts.push_back({a.folder, a.name, a.weight});
+    name += "_" + a.name;
+  }
+  const fs::path folder = inputs.store.cache() / name;
+  remove_path(folder);
+  const MixReport report =
+      write_mixed_adapter(inputs.prepared.model_config, parts, method, inputs.base_id(), folder);
+  return {folder, report};
+}
+
 void check_inputs(const ExportInputs& in, const ExportPlan& plan) {
   for (const ExportedAdapter& adapter : in.adapters) {
     probe("adapter_config", [&] {

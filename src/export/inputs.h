@@ -5,9 +5,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bases/registry.h"
+#include "export/adapter_folder.h"
 #include "export/plan.h"
 #include "store/store_layout.h"
 #include "train/prepare.h"
@@ -48,6 +50,11 @@ std::vector<ExportedAdapter> find_adapters(const StoreLayout& store, const Expor
 ExportInputs read_inputs(const fs::path& document, const StoreLayout& store, const fs::path& home,
                          const ExportPlan& plan, const BaseSearch& bases,
                          const std::function<void(const std::string&)>& on_warning);
+
+// Writes the weighted sum of the inputs' adapters into a folder of the store's cache that begins with
+// `stem` and may be deleted at any time. Throws what write_mixed_adapter throws.
+std::pair<fs::path, MixReport> mix_into_cache(const ExportInputs& inputs, MixMethod method,
+                                              const std::string& stem);
 
 // The probes of preflight, then the gate of merging: throws ExportFault("preflight[PROBE]") or
 // ExportFault("merge").

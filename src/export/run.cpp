@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <tuple>
 
 #include "export/export_fault.h"
 #include "export/gguf_export.h"
@@ -77,17 +78,8 @@ class Export {
   void mix_adapters() {
     adapter_ = inputs_.adapters.front().folder;
     if (plan_.mix.empty()) return;
-    std::vector<WeightedAdapter> parts;
-    std::string name = "_export_merged";
-    for (const ExportedAdapter& a : inputs_.adapters) {
-      parts.push_back({a.folder, a.name, a.weight});
-      name += "_" + a.name;
-    }
-    adapter_ = store_.cache() / name;
-    remove_path(adapter_);
-    result_.mix = write_mixed_adapter(prepared().model_config, parts, plan_.mix_method,
-                                      inputs_.base_id(), adapter_);
-    note("mix: " + std::to_string(parts.size()) + " adapters as one of rank " +
+    std::tie(adapter_, result_.mix) = mix_into_cache(inputs_, plan_.mix_method, "_export_merged");
+    note("mix: " + std::to_string(inputs_.adapters.size()) + " adapters as one of rank " +
          std::to_string(result_.mix->rank) +
          (plan_.mix_method == MixMethod::kSvd
               ? ", cut with a relative error of " + Json(result_.mix->relative_error).dump()
