@@ -1,6 +1,5 @@
 // dlm reproduce: trains a version again and says whether its bytes come out the same.
 
-#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <charconv>
@@ -8,9 +7,9 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/step_progress.h"
 #include "store/store_layout.h"
 #include "support/clock.h"
-#include "support/progress.h"
 #include "train/reproduce.h"
 
 namespace dlm {
@@ -65,19 +64,15 @@ int run_reproduce(const ReproduceOptions& options, const GlobalOptions& globals)
   if (!options.version.empty()) request.version = version_of(options.version);
   request.num_threads = globals.num_threads;
   request.clock = &system_clock();
-  std::optional<ProgressWriter> line;
+  StepProgress steps("reproduce");
   TrainEvents events;
   if (!globals.quiet) {
     events.on_step = [&](const StepReport& step, const TrainingPlan& plan) {
-      const auto total = static_cast<uint64_t>(plan.steps);
-      if (!line) {
-        line.emplace(progress_target(stderr), system_clock(), "reproduce", total, "steps");
-      }
-      line->update(static_cast<uint64_t>(step.step), fmt::format("loss {:.4f}", step.loss));
+      steps.update(step.step, plan.steps, step.tokens, step.seconds, step.loss);
     };
   }
   const Reproduction result = reproduce_version(request, events);
-  if (line) line->finish();
+  steps.finish();
   if (options.json) {
     write_out(reproduction_json(result).dump(2) + "\n");
   } else {

@@ -20,7 +20,7 @@ class StepProgress {
   void update(int64_t step, int64_t total, int64_t tokens, double seconds, double loss) {
     if (!line_) {
       line_.emplace(progress_target(stderr), system_clock(), name_, static_cast<uint64_t>(total),
-                    "step");
+                    "step", static_cast<uint64_t>(step));
     }
     tokens_ += tokens;
     seconds_ += seconds;

@@ -23,9 +23,15 @@ std::string amount(uint64_t units, const std::string& unit) {
   return unit == "B" ? format_bytes(units) : std::to_string(units);
 }
 
+// 0: not known yet.
+double done_per_second(const ProgressState& state) {
+  if (state.elapsed_s <= 0 || state.done <= state.done_before) return 0;
+  return static_cast<double>(state.done - state.done_before) / state.elapsed_s;
+}
+
 std::string rate(const ProgressState& state) {
-  if (state.elapsed_s <= 0 || state.done == 0) return {};
-  const double per_second = static_cast<double>(state.done) / state.elapsed_s;
+  const double per_second = done_per_second(state);
+  if (per_second <= 0) return {};
   if (!std::isfinite(per_second) || per_second > 1e18) return {};
   if (state.unit == "B") return "  " + format_bytes(static_cast<uint64_t>(per_second)) + "/s";
   if (per_second < 0.1) return fmt::format("  {:.1f} s/{}", 1 / per_second, state.unit);
@@ -73,8 +79,9 @@ std::string format_progress(const ProgressState& state, int width) {
   }
   tail += rate(state);
   if (state.total > 0) {
-    const double left = fraction > 0 ? state.elapsed_s * (1 / fraction - 1) : INFINITY;
-    tail += "  ETA " + format_duration(left);
+    const auto left = static_cast<double>(state.total - std::min(state.total, state.done));
+    const double per_second = done_per_second(state);
+    tail += "  ETA " + format_duration(per_second > 0 ? left / per_second : INFINITY);
   }
   const std::string note = state.note.empty() ? "" : "  " + state.note;
   const int room = width - static_cast<int>(head.size() + tail.size() + note.size()) - 3;
@@ -101,11 +108,12 @@ ProgressTarget progress_target(std::FILE* stream) {
 }
 
 ProgressWriter::ProgressWriter(ProgressTarget target, const Clock& clock, std::string label,
-                               uint64_t total, std::string unit)
+                               uint64_t total, std::string unit, uint64_t done_before)
     : target_(target), clock_(clock), started_ns_(clock.monotonic_ns()), next_ns_(started_ns_) {
   state_.label = std::move(label);
   state_.total = total;
   state_.unit = std::move(unit);
+  state_.done_before = done_before;
   if (!target_.is_terminal) next_ns_ += kPlainIntervalNs;
 }
 

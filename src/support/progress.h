@@ -17,8 +17,9 @@ struct ProgressState {
   uint64_t done = 0;   // units of work
   uint64_t total = 0;  // 0: not known
   double elapsed_s = 0;
-  std::string unit = "it";  // "B" prints binary sizes, others plain counts
-  std::string note;         // "loss 2.113", after the numbers
+  std::string unit = "it";   // "B" prints binary sizes, others plain counts
+  std::string note;          // "loss 2.113", after the numbers
+  uint64_t done_before = 0;  // when the clock was started: it adds nothing to the rate
 };
 
 // One line of at most `width` columns (bytes of ASCII), without colours and without a line end:
@@ -45,7 +46,7 @@ class ProgressWriter {
  public:
   // Writes at most every 100 ms on a terminal and every 10 s elsewhere.
   ProgressWriter(ProgressTarget target, const Clock& clock, std::string label, uint64_t total,
-                 std::string unit = "it");
+                 std::string unit = "it", uint64_t done_before = 0);
   ~ProgressWriter();  // as finish(), without a line when nothing was written
   ProgressWriter(const ProgressWriter&) = delete;
   ProgressWriter& operator=(const ProgressWriter&) = delete;

@@ -38,6 +38,10 @@ TEST(Progress, KnowsBothEnds) {
   EXPECT_EQ(format_progress({"x", 7, 0, 2, "row", ""}, 40), "x  7  3.5 row/s");
   EXPECT_EQ(format_progress({"x", 1, 10, 20, "step", ""}, 40),
             "x  10% 1/10  20.0 s/step  ETA 3:00");
+  EXPECT_EQ(format_progress({"x", 60, 100, 5, "it", "", 50}, 40),
+            "x  60% 60/100  2.0 it/s  ETA 0:20");
+  EXPECT_EQ(format_progress({"x", 50, 100, 5, "it", "", 50}, 40),
+            "x  50% [#######       ] 50/100  ETA -:--");
 }
 
 TEST(Progress, FormatsDurations) {
@@ -108,7 +112,7 @@ TEST(Progress, RewritesOneLineOnATerminal) {
     writer.print("warning: w");
   }
   EXPECT_EQ(out.text(),
-            "\r\x1b[Kx  25% 1/4  ETA 0:00"
+            "\r\x1b[Kx  25% 1/4  ETA -:--"
             "\r\x1b[Kx  50% 2/4  2.0 it/s  ETA 0:01"
             "\r\x1b[Kwarning: w\n"
             "\r\x1b[Kx  50% 2/4  2.0 it/s  ETA 0:01"
