@@ -34,7 +34,7 @@ struct ShownRow {
 };
 
 ShownRow shown(const TokenRow& row) {
-  ShownRow out{row.tokens, std::max<size_t>(1, row.loss_begin.value_or(row.tokens.size()))};
+  ShownRow out{row.tokens.ids(), std::max<size_t>(1, row.loss_begin.value_or(row.tokens.size()))};
   if (row.next >= 0) out.ids.push_back(row.next);
   out.loss_begin = std::min(out.loss_begin, out.ids.size());
   return out;
@@ -98,7 +98,7 @@ Json row_json(const RowListing& listing, size_t i) {
   json.set("line", source.line > 0 ? Json(source.line) : Json());
   json.set("kind", source.kind == RowKind::kChat ? "pair" : "text");
   json.set("origin", origin_word(source.origin));
-  json.set("section_id", source.section_id);
+  json.set("section_id", source.section->id);
   json.set("side", side_word(listing, i));
   json.set("copies", listing.copies[i]);
   json.set("num_tokens", static_cast<int64_t>(row.tokens.size()));

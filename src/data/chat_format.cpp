@@ -309,35 +309,36 @@ TokenRow ChatFormat::conversation(std::string_view question, std::string_view an
         },
         contents);
   };
-  TokenRow row;
-  row.tokens = prompt(question, system_prompt);
-  const size_t answer_begin = row.tokens.size();
+  std::vector<int32_t> ids = prompt(question, system_prompt);
+  const size_t answer_begin = ids.size();
   // The text as one, as the base saw it; but where a token would span prompt and answer, or the
   // prompt is not how the conversation begins, the answer is encoded alone.
   std::vector<int32_t> whole = render(true);
   if (continues_prompt && whole.size() > answer_begin &&
-      std::equal(row.tokens.begin(), row.tokens.end(), whole.begin())) {
-    row.tokens = std::move(whole);
+      std::equal(ids.begin(), ids.end(), whole.begin())) {
+    ids = std::move(whole);
   } else {
-    for (const int32_t id : render(false)) row.tokens.push_back(id);
+    for (const int32_t id : render(false)) ids.push_back(id);
   }
   // The template must end the turn with a control token, or the model can never learn to stop. What
   // some templates write behind it, such as the end of the text, a model that stops never writes.
   size_t end = 0;
-  for (size_t i = row.tokens.size(); i > answer_begin; --i) {
-    const int32_t id = row.tokens[i - 1];
+  for (size_t i = ids.size(); i > answer_begin; --i) {
+    const int32_t id = ids[i - 1];
     const bool is_blank = trim(tokenizer_.decode(std::span(&id, 1), false)).empty();
     if (!is_blank && !tokenizer_.is_added(id)) break;
     if (!is_blank) end = i;
   }
-  row.tokens.resize(end);
   if (end == 0) {
     throw Error(
         ErrorKind::kBase, "the chat template does not end an answer with a control token",
         "a model trained with it would never stop; use a base whose template ends its turns",
         {folder_, 0, 0});
   }
-  row.loss_begin = answer_begin;
+  ids.resize(end);
+  TokenRow row;
+  row.tokens = ids;
+  row.loss_begin = static_cast<uint32_t>(answer_begin);
   return row;
 }
 
@@ -360,15 +361,16 @@ std::vector<TokenRow> ChatFormat::text_rows(std::string_view text, int64_t max_t
   const size_t prefix = text_prefix_.size();
   const auto room = std::max<int64_t>(1, max_tokens - static_cast<int64_t>(prefix));
   std::vector<TokenRow> rows;
+  std::vector<int32_t> all_ids;
   const auto add = [&](std::span<const int32_t> ids, const ProseChunk& chunk) {
     TokenRow row;
-    row.tokens.reserve(prefix + ids.size());
-    row.tokens = text_prefix_;
-    row.tokens.insert(row.tokens.end(), ids.begin(), ids.end());
+    all_ids = text_prefix_;
+    all_ids.insert(all_ids.end(), ids.begin(), ids.end());
+    row.tokens = all_ids;
     // The first token of a later row is the last label of the row before.
-    row.loss_begin = rows.empty() ? prefix : prefix + 1;
-    row.text_begin = chunk.begin;
-    row.text_end = chunk.end;
+    row.loss_begin = static_cast<uint32_t>(rows.empty() ? prefix : prefix + 1);
+    row.text_begin = static_cast<uint32_t>(chunk.begin);
+    row.text_end = static_cast<uint32_t>(chunk.end);
     if (!rows.empty()) rows.back().next = ids.front();
     rows.push_back(std::move(row));
   };

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/token_ids.h"
 #include "support/file.h"
 #include "text/chat_template.h"
 #include "text/default_template.h"
@@ -21,16 +22,16 @@ namespace dlm {
 // One training row. Its loss covers one run of tokens up to the end, so labels need no memory of
 // their own.
 struct TokenRow {
-  std::vector<int32_t> tokens;
+  TokenIds tokens;
   // tokens[loss_begin] and all behind it carry loss (but for tokens[0], which nothing predicts);
   // none: what is to be learned is not known yet.
-  std::optional<size_t> loss_begin;
-  int32_t next = -1;  // the token behind the last one, which carries loss too; -1: none
-  uint64_t id = 0;    // of its content; keys the row's random numbers
-  size_t source = 0;  // which document row it came from
+  std::optional<uint32_t> loss_begin;
+  int32_t next = -1;    // the token behind the last one, which carries loss too; -1: none
+  uint64_t id = 0;      // of its content; keys the row's random numbers
+  uint32_t source = 0;  // which document row it came from
   // Prose: the bytes of the document row's text.
-  size_t text_begin = 0;
-  size_t text_end = 0;
+  uint32_t text_begin = 0;
+  uint32_t text_end = 0;
 
   // labels()[i] is the token after tokens[i] where it carries loss, else -1. Empty when not known.
   std::vector<int32_t> labels() const;

@@ -29,8 +29,8 @@ std::optional<WeightDistribution> weight_distribution(const DocumentRows& rows) 
   WeightDistribution counts;
   bool has_weights = false;
   for (const DocumentRow& row : rows.rows) {
-    has_weights = has_weights || row.weight != 1.0;
-    for (const auto& [tag, value] : row.tags) ++counts[tag][value];
+    has_weights = has_weights || row.section->weight != 1.0;
+    for (const auto& [tag, value] : row.section->tags) ++counts[tag][value];
   }
   if (!has_weights) return std::nullopt;
   return counts;

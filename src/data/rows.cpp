@@ -12,58 +12,70 @@ namespace dlm {
 
 namespace {
 
-// The text without the white space around it.
-std::string moved_text(Section& section, const std::string& id) {
-  std::string text = std::move(section.content);
-  section.content.clear();
-  section.known_id = id;
-  const auto kept = static_cast<size_t>(trim(text).data() - text.data());
-  text.resize(kept + trim(text).size());
-  text.erase(0, kept);
-  return text;
+// At most so many rows come of it.
+size_t most_rows(const Section& section) {
+  if (section.type != SectionType::kInstruction) return section.type == SectionType::kProse;
+  constexpr std::string_view kHeader = "### Q";
+  const std::string_view content = section.content;
+  size_t count = 0;
+  for (size_t at = 0; (at = content.find(kHeader, at)) != content.npos; at += kHeader.size()) {
+    ++count;
+  }
+  return count;
 }
 
-// Texts of sources move out of `moves_from`, which is the document or null.
-DocumentRows make_rows(const Document& document, Document* moves_from) {
+std::shared_ptr<const RowSection> row_section(const Section& section) {
+  RowSection out;
+  out.id = section_id(section);
+  out.source_path = section.source_path;
+  out.tags = section.tags;
+  out.weight = section.weight;
+  return std::make_shared<const RowSection>(std::move(out));
+}
+
+}  // namespace
+
+std::shared_ptr<const RowSection> DocumentRow::no_section() {
+  static const auto none = std::make_shared<const RowSection>();
+  return none;
+}
+
+DocumentRows rows_of(const Document& document) {
   check_routing(document);
   DocumentRows out;
-  std::map<std::string, int64_t> seen;
+  size_t num_rows = 0;
+  for (const Section& section : document.sections) num_rows += most_rows(section);
+  out.rows.reserve(num_rows);
+  std::map<std::string, int64_t> seen;  // rows of each section id
   const std::string path = document.path.string();
-  const auto add = [&](DocumentRow row, const Section& section, const std::string& id) {
-    row.section_id = id;
-    if (!section.source_path.empty()) {
-      row.origin = RowOrigin::kSource;
-      row.source_path = section.source_path;
-    }
-    row.tags = section.tags;
-    row.weight = section.weight;
-    row.sub_index = seen[row.section_id]++;
-    ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
-    out.rows.push_back(std::move(row));
-  };
-  for (size_t i = 0; i < document.sections.size(); ++i) {
-    const Section& section = document.sections[i];
-    const std::string id = section_id(section);
-    const bool moves = moves_from != nullptr && !section.source_path.empty();
+  for (const Section& section : document.sections) {
+    std::shared_ptr<const RowSection> known;
+    const auto add = [&](DocumentRow row) {
+      if (!known) known = row_section(section);
+      if (!section.source_path.empty()) row.origin = RowOrigin::kSource;
+      row.section = known;
+      row.sub_index = seen[known->id]++;
+      ++(row.kind == RowKind::kText ? out.num_text : out.num_chat);
+      out.rows.push_back(std::move(row));
+    };
     switch (section.type) {
       case SectionType::kProse: {
         DocumentRow row;
-        row.text =
-            moves ? moved_text(moves_from->sections[i], id) : std::string(trim(section.content));
+        row.text = section.content.part(trim(section.content));
         row.line = section.content_line;
-        if (!row.text.empty()) add(std::move(row), section, id);
+        if (!row.text.empty()) add(std::move(row));
         break;
       }
       case SectionType::kInstruction:
-        for (QaPair& pair : parse_instruction(section, path)) {
+        for_each_pair(section, path, [&](QaPair pair) {
           DocumentRow row;
           row.kind = RowKind::kChat;
           row.question = std::move(pair.question);
           row.answer = std::move(pair.answer);
           row.is_probe = pair.is_probe;
           row.line = pair.line;
-          add(std::move(row), section, id);
-        }
+          add(std::move(row));
+        });
         break;
       case SectionType::kPreference:
         parse_preference(section, path);
@@ -76,16 +88,6 @@ DocumentRows make_rows(const Document& document, Document* moves_from) {
     }
   }
   return out;
-}
-
-}  // namespace
-
-DocumentRows rows_of(const Document& document) {
-  return make_rows(document, nullptr);
-}
-
-DocumentRows take_rows(Document& document) {
-  return make_rows(document, &document);
 }
 
 uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index) {
@@ -107,7 +109,7 @@ bool is_held_out(uint64_t bucket, double fraction) {
 
 bool is_validation_row(const DocumentRow& row, int64_t seed, double fraction) {
   if (row.origin == RowOrigin::kReplay) return false;
-  return is_held_out(split_bucket(seed, row.section_id, row.sub_index), fraction);
+  return is_held_out(split_bucket(seed, row.section->id, row.sub_index), fraction);
 }
 
 }  // namespace dlm

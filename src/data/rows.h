@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,19 +20,27 @@ enum class RowKind { kText, kChat };
 // Where a row came from. Rows of the replay corpus are never held out for validation.
 enum class RowOrigin { kDocument, kSource, kReplay };
 
+// What rows of one section have in common.
+struct RowSection {
+  std::string id;
+  std::string source_path;                  // of its file below the source's root
+  std::map<std::string, std::string> tags;  // of source files
+  double weight = 1;                        // how often its rows are trained, by its tags
+};
+
+// Texts are parts of the document's.
 struct DocumentRow {
   RowKind kind = RowKind::kText;
   RowOrigin origin = RowOrigin::kDocument;
-  std::string text;      // prose, trimmed
-  std::string question;  // chat
-  std::string answer;
   bool is_probe = false;
-  std::string section_id;
-  int64_t sub_index = 0;                    // occurrence number within its section id, from 0
-  int line = 0;                             // in the document
-  std::string source_path;                  // of its file below the source's root
-  std::map<std::string, std::string> tags;  // of source files
-  double weight = 1;                        // how often it is trained, by its tags
+  int line = 0;         // in the document
+  SharedText text;      // prose, trimmed
+  SharedText question;  // chat
+  SharedText answer;
+  int64_t sub_index = 0;  // occurrence number within its section id, from 0
+  std::shared_ptr<const RowSection> section = no_section();
+
+  static std::shared_ptr<const RowSection> no_section();
 };
 
 struct DocumentRows {
@@ -44,8 +53,6 @@ struct DocumentRows {
 
 // Throws Error(kParse) with the line for a section whose grammar is broken.
 DocumentRows rows_of(const Document& document);
-// The same, but the texts of source files move into their rows: a tree's text is held once.
-DocumentRows take_rows(Document& document);
 
 // The number in [0, 2^64) that decides on which side of the split (seed, id, index) falls.
 uint64_t split_bucket(int64_t seed, std::string_view id, int64_t index);

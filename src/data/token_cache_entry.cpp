@@ -3,6 +3,7 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <limits>
 
 #include "support/hash.h"
 
@@ -79,8 +80,8 @@ std::string write_entry(const TokenCacheKey& key, std::span<const TokenRow> rows
     put(payload, RowHead{static_cast<uint32_t>(row.tokens.size()),
                          static_cast<uint32_t>(row.loss_begin.value_or(row.tokens.size())),
                          row.next, 0, row.text_begin, row.text_end});
-    payload.append(reinterpret_cast<const char*>(row.tokens.data()),
-                   row.tokens.size() * sizeof(int32_t));
+    const std::vector<int32_t> ids = row.tokens.ids();
+    payload.append(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t));
   }
   std::string entry;
   entry.reserve(entry_bytes(payload.size()));
@@ -109,14 +110,16 @@ std::optional<std::vector<TokenRow>> read_entry(const TokenEntryHeader& header,
     at += sizeof head;
     if (head.num_tokens > (payload.size() - at) / sizeof(int32_t)) return std::nullopt;
     if (head.loss_begin > head.num_tokens || head.text_begin > head.text_end) return std::nullopt;
+    if (head.text_end > std::numeric_limits<uint32_t>::max()) return std::nullopt;
     TokenRow row;
-    row.tokens.resize(head.num_tokens);
-    std::memcpy(row.tokens.data(), payload.data() + at, head.num_tokens * sizeof(int32_t));
+    std::vector<int32_t> ids(head.num_tokens);
+    std::memcpy(ids.data(), payload.data() + at, ids.size() * sizeof(int32_t));
+    row.tokens = ids;
     at += head.num_tokens * sizeof(int32_t);
     row.loss_begin = head.loss_begin;
     row.next = head.next;
-    row.text_begin = head.text_begin;
-    row.text_end = head.text_end;
+    row.text_begin = static_cast<uint32_t>(head.text_begin);
+    row.text_end = static_cast<uint32_t>(head.text_end);
     rows.push_back(std::move(row));
   }
   if (at != payload.size()) return std::nullopt;

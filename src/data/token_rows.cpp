@@ -32,8 +32,8 @@ TokenCacheKey key_of(const DocumentRow& row, const CachedTokens& cached,
                                     is_chat ? "chat" : "text",
                                     is_chat ? std::string_view() : std::string_view(limit),
                                     is_chat && system_prompt ? *system_prompt : std::string_view(),
-                                    is_chat ? row.question : row.text,
-                                    row.answer};
+                                    is_chat ? row.question.view() : row.text.view(),
+                                    row.answer.view()};
   return token_cache_key(parts);
 }
 
@@ -102,34 +102,54 @@ std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& 
                                     int64_t max_tokens, const std::string& document_path,
                                     int64_t context, CachedTokens* cached) {
   std::vector<TokenRow> out;
+  out.reserve(rows.rows.size());
+  if (cached != nullptr) cached->missing.assign(rows.rows.size(), false);
   std::vector<LongPair> long_pairs;
   for (size_t i = 0; i < rows.rows.size(); ++i) {
     const DocumentRow& source = rows.rows[i];
     const bool is_chat = source.kind == RowKind::kChat;
     std::optional<std::vector<TokenRow>> found;
-    TokenCacheKey key{};
     if (cached != nullptr) {
-      key = key_of(source, *cached, system_prompt, max_tokens);
-      found = cached->cache.find(key);
+      found = cached->cache.find(key_of(source, *cached, system_prompt, max_tokens));
       if (found && !could_be_rows_of(source, *found, format)) found.reset();
-      if (!found) cached->missing.push_back({key, out.size(), 0});
+      cached->missing[i] = !found;
     }
     std::vector<TokenRow> made =
         found ? std::move(*found)
               : rows_of_one(source, format, system_prompt, max_tokens, document_path);
-    if (cached != nullptr && !found) cached->missing.back().count = made.size();
     if (is_chat && static_cast<int64_t>(made[0].tokens.size()) > max_tokens) {
       long_pairs.push_back({source.line, made[0].tokens.size()});
     }
     int64_t part = 0;
     for (TokenRow& row : made) {
-      row.id = content_id(is_chat ? "chat" : "text", source.section_id, source.sub_index, part++);
-      row.source = i;
+      row.id = content_id(is_chat ? "chat" : "text", source.section->id, source.sub_index, part++);
+      row.source = static_cast<uint32_t>(i);
       out.push_back(std::move(row));
     }
   }
   if (!long_pairs.empty()) refuse_long_pairs(long_pairs, max_tokens, context, document_path);
   return out;
+}
+
+std::vector<TokenCache::Fresh> fresh_entries(const DocumentRows& rows,
+                                             std::span<const TokenRow> token_rows,
+                                             const CachedTokens& cached,
+                                             const std::optional<std::string>& system_prompt,
+                                             int64_t max_tokens) {
+  std::vector<TokenCache::Fresh> fresh;
+  fresh.reserve(
+      static_cast<size_t>(std::count(cached.missing.begin(), cached.missing.end(), true)));
+  size_t begin = 0;
+  for (size_t i = 0; i < cached.missing.size(); ++i) {
+    size_t end = begin;
+    while (end < token_rows.size() && token_rows[end].source == i) ++end;
+    if (cached.missing[i]) {
+      fresh.push_back({key_of(rows.rows[i], cached, system_prompt, max_tokens),
+                       token_rows.subspan(begin, end - begin)});
+    }
+    begin = end;
+  }
+  return fresh;
 }
 
 std::vector<std::string> describe_rows(const DocumentRows& rows,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,7 @@ namespace dlm {
 struct CachedTokens {
   TokenCache cache;
   std::string tokenizer_digest;  // of the files that turn text into tokens
-  // What the cache did not have: rows [first, first + count) of the result.
-  struct Missing {
-    TokenCacheKey key;
-    size_t first = 0;
-    size_t count = 0;
-  };
-  std::vector<Missing> missing;
+  std::vector<bool> missing;     // which document rows it did not have
 };
 
 // All rows of a document. Throws Error(kTrain) at the line of the first pair that is longer than
@@ -31,6 +26,14 @@ std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& 
                                     const std::optional<std::string>& system_prompt,
                                     int64_t max_tokens, const std::string& document_path,
                                     int64_t context = 0, CachedTokens* cached = nullptr);
+
+// What the cache did not have, of the rows that tokenize_rows made with the same arguments. Refers
+// to `token_rows`.
+std::vector<TokenCache::Fresh> fresh_entries(const DocumentRows& rows,
+                                             std::span<const TokenRow> token_rows,
+                                             const CachedTokens& cached,
+                                             const std::optional<std::string>& system_prompt,
+                                             int64_t max_tokens);
 
 // What a plan says of the rows: how many tokens, the longest pair, texts that were cut.
 std::vector<std::string> describe_rows(const DocumentRows& rows,

@@ -1,6 +1,6 @@
 // The body tokenizer. A fence is read before the section above it is closed, so of two mistakes the
-// one in the fence is reported. A section's lines are not copied before it is closed, but where a
-// line is written otherwise than it is meant.
+// one in the fence is reported. A section's lines are not copied, but where one of them is
+// written otherwise than it is meant.
 #include "doc/body_parser.h"
 
 #include <string>
@@ -16,7 +16,8 @@ namespace {
 
 class BodyParser {
  public:
-  BodyParser(int first_line, WarningSink& warnings) : first_line_(first_line), warnings_(warnings) {
+  BodyParser(const SharedText& text, int first_line, WarningSink& warnings)
+      : text_(text), first_line_(first_line), warnings_(warnings) {
     current_.start_line = first_line;
     current_.content_line = first_line;
   }
@@ -79,7 +80,7 @@ class BodyParser {
       rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
       ++current_.content_line;
     }
-    current_.content = std::string(rest);
+    current_.content = is_changed_ ? SharedText(std::string(rest)) : text_.part(rest);
     if (current_.type != SectionType::kProse || !trim(rest).empty()) {
       sections_.push_back(std::move(current_));
     }
@@ -109,6 +110,7 @@ class BodyParser {
     }
   }
 
+  const SharedText& text_;
   int first_line_;
   WarningSink& warnings_;
   CodeBlockTracker code_;
@@ -123,14 +125,15 @@ class BodyParser {
 
 }  // namespace
 
-std::vector<Section> parse_body(std::string_view body, int first_line, WarningSink& warnings) {
+std::vector<Section> parse_body(const SharedText& text, int first_line, WarningSink& warnings) {
+  std::string_view body = text;
   // One line end directly behind the frontmatter and one at the end belong to no section.
   if (body.starts_with('\n')) {
     body.remove_prefix(1);
     ++first_line;
   }
   if (body.ends_with('\n')) body.remove_suffix(1);
-  BodyParser parser(first_line, warnings);
+  BodyParser parser(text, first_line, warnings);
   while (!body.empty()) {
     const size_t end = body.find('\n');
     parser.feed(body.substr(0, end));

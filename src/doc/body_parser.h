@@ -2,7 +2,6 @@
 // in a section is the grammar's business, except for warnings.
 #pragma once
 
-#include <string_view>
 #include <vector>
 
 #include "doc/section.h"
@@ -10,9 +9,9 @@
 
 namespace dlm {
 
-// `body` is the text behind the frontmatter with LF line ends; `first_line` is the file line of its
-// first line. Throws Error(kParse) for a fence or marker with a mistake, and for a code block
-// without an end.
-std::vector<Section> parse_body(std::string_view body, int first_line, WarningSink& warnings);
+// `text` is the body behind the frontmatter with LF line ends; `first_line` is the file line of its
+// first line; sections are parts of it. Throws Error(kParse) for a fence or marker with a mistake,
+// and for a code block without an end.
+std::vector<Section> parse_body(const SharedText& text, int first_line, WarningSink& warnings);
 
 }  // namespace dlm

@@ -87,21 +87,19 @@ DocumentParts split_document(std::string_view text, const std::string& path) {
               "end the frontmatter with a line of exactly three hyphens", Place{path, 1, 1});
 }
 
-Document parse_document(std::string_view bytes, std::string path) {
+Document parse_document(const SharedText& bytes, std::string path) {
   WarningSink warnings(path.empty() ? "<text>" : path);
   check_text(bytes, warnings);
-  // Large documents are not copied for nothing.
-  const bool is_normal = is_normal_text(bytes);
-  const std::string normal = is_normal ? std::string() : normalize_newlines(bytes);
-  const DocumentParts parts = split_document(is_normal ? bytes : normal, warnings.path());
+  const SharedText text = is_normal_text(bytes) ? bytes : SharedText(normalize_newlines(bytes));
+  const DocumentParts parts = split_document(text, warnings.path());
   YamlTree tree = parse_yaml(parts.yaml, 2, warnings);
   const int written_version = migrate_frontmatter(tree, warnings);
   Document document;
   document.frontmatter = read_frontmatter(tree, written_version, warnings);
-  document.sections = parse_body(parts.body, parts.body_line, warnings);
+  document.sections = parse_body(text.part(parts.body), parts.body_line, warnings);
   document.warnings = warnings.take();
   document.path = std::move(path);
-  document.sha256_of_bytes = sha256_hex(bytes);
+  document.sha256_of_bytes = sha256_hex(bytes.view());
   return document;
 }
 

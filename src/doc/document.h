@@ -22,16 +22,17 @@ struct Document {
   std::string sha256_of_bytes;  // of the file as it lies on disk
 };
 
-// Throws Error(kEncoding) for bytes that are no UTF-8 text, else Error(kParse), with the place in
-// `path` (empty: "<text>").
-Document parse_document(std::string_view bytes, std::string path);
+// Sections are parts of `bytes` where line ends are LF. Throws Error(kEncoding) for bytes that are
+// no UTF-8 text, else Error(kParse), with the place in `path` (empty: "<text>").
+Document parse_document(const SharedText& bytes, std::string path);
 
 inline constexpr size_t kMaxDocumentBytes = size_t{64} << 20;
 
 // Reads the file (at most kMaxDocumentBytes). Throws Error(kIo) and what parse_document throws.
 Document load_document(const fs::path& path);
 
-// The id alone, of a document that may be broken in other places. Throws what parse_document throws.
+// The id alone, of a document that may be broken in other places. Throws what parse_document
+// throws.
 std::string read_document_id(std::string_view bytes, const std::string& path);
 
 // The stages, for tools that stop in between.

@@ -15,8 +15,8 @@ namespace {
 struct Line {
   std::string_view text;
   std::string_view trimmed;
-  int file_line;
-  bool in_code;
+  int file_line = 0;
+  bool in_code = false;
 };
 
 // "### Q !probe", with any blanks before the "!".
@@ -26,51 +26,60 @@ bool is_probe_header(std::string_view trimmed) {
   return trim(rest) == "!probe" && rest.size() > 6;
 }
 
+// One line at a time: a section may be nearly the whole document.
 class LineReader {
  public:
-  LineReader(const Section& section, std::string_view path) : path_(path) {
-    CodeBlockTracker code;
-    file_line_ = std::max(1, section.content_line);
-    std::string_view rest = section.content;
-    while (!rest.empty()) {
-      const size_t end = rest.find('\n');
-      const bool in_code = code.feed(rest.substr(0, end));
-      const size_t length = end == std::string_view::npos ? rest.size() : end + 1;
-      // Old documents may hold other line ends inside a line: form feed, U+2028 and more.
-      for (const std::string_view part : split_python_lines(rest.substr(0, length))) {
-        lines_.push_back({part, trim(part), file_line_, in_code});
-      }
-      ++file_line_;
-      rest.remove_prefix(length);
-    }
+  LineReader(const Section& section, std::string_view path)
+      : path_(path),
+        content_(section.content),
+        rest_(content_),
+        file_line_(std::max(1, section.content_line)) {
+    advance();
   }
 
-  bool at_end() const { return next_ == lines_.size(); }
-  std::string_view trimmed() const { return lines_[next_].trimmed; }
+  bool at_end() const { return at_end_; }
+  std::string_view trimmed() const { return line_.trimmed; }
   bool is_header(std::string_view header) const {
-    const Line& line = lines_[next_];
-    if (line.in_code) return false;
-    return line.trimmed == header || (header == "### Q" && is_probe_header(line.trimmed));
+    if (line_.in_code) return false;
+    return line_.trimmed == header || (header == "### Q" && is_probe_header(line_.trimmed));
   }
-  int file_line() const { return at_end() ? file_line_ : lines_[next_].file_line; }
-  void advance() { ++next_; }
+  int file_line() const { return at_end() ? file_line_ : line_.file_line; }
+
+  void advance() {
+    if (next_part_ == parts_.size()) read_file_line();
+    if (at_end_) return;
+    line_.text = parts_[next_part_++];
+    line_.trimmed = trim(line_.text);
+  }
+
   void skip_blank_lines() {
-    while (!at_end() && lines_[next_].trimmed.empty()) ++next_;
+    while (!at_end() && line_.trimmed.empty()) advance();
   }
 
   // The lines up to the next of the headers, joined by LF and trimmed.
-  std::string body(std::initializer_list<std::string_view> headers) {
-    std::string text;
-    bool is_first = true;
-    for (; !at_end(); ++next_) {
-      for (const std::string_view header : headers) {
-        if (is_header(header)) return std::string(trim(text));
+  SharedText body(std::initializer_list<std::string_view> headers) {
+    std::string_view lines;  // as they lie in the content
+    std::string changed;     // what they mean, where other line ends than LF lie between them
+    bool is_first = true, is_changed = false;
+    for (; !at_end(); advance()) {
+      if (std::any_of(headers.begin(), headers.end(),
+                      [&](std::string_view header) { return is_header(header); })) {
+        break;
       }
-      if (!is_first) text += '\n';
+      const std::string_view line = line_.text;
+      if (!is_first && !is_changed && !follows(lines, line)) {
+        is_changed = true;
+        changed = lines;
+      }
+      if (is_changed) {
+        changed += '\n';
+        changed += line;
+      } else {
+        lines = is_first ? line : std::string_view(lines.data(), lines.size() + 1 + line.size());
+      }
       is_first = false;
-      text += lines_[next_].text;
     }
-    return std::string(trim(text));
+    return is_changed ? SharedText(std::string(trim(changed))) : content_.part(trim(lines));
   }
 
   [[noreturn]] void fail(const std::string& message, const std::string& hint, int line) const {
@@ -78,10 +87,34 @@ class LineReader {
   }
 
  private:
+  static bool follows(std::string_view lines, std::string_view line) {
+    const char* const end = lines.data() + lines.size();
+    return line.data() == end + 1 && *end == '\n';
+  }
+
+  // Old documents may hold other line ends inside a line: form feed, U+2028 and more.
+  void read_file_line() {
+    next_part_ = 0;
+    parts_.clear();
+    at_end_ = rest_.empty();
+    if (at_end_) return;
+    const size_t end = rest_.find('\n');
+    const size_t length = end == std::string_view::npos ? rest_.size() : end + 1;
+    line_.in_code = code_.feed(rest_.substr(0, end));
+    line_.file_line = file_line_++;
+    parts_ = split_python_lines(rest_.substr(0, length));
+    rest_.remove_prefix(length);
+  }
+
   std::string_view path_;
-  std::vector<Line> lines_;
-  size_t next_ = 0;
-  int file_line_ = 0;  // of the line behind the last one
+  SharedText content_;
+  std::string_view rest_;
+  int file_line_;  // of the line behind those that were read
+  CodeBlockTracker code_;
+  std::vector<std::string_view> parts_;  // of one line of the file
+  size_t next_part_ = 0;
+  Line line_;
+  bool at_end_ = false;
 };
 
 const char* const kPairHint =
@@ -91,9 +124,10 @@ const char* const kTripleHint =
 
 }  // namespace
 
-std::vector<QaPair> parse_instruction(const Section& section, std::string_view path) {
+void for_each_pair(const Section& section, std::string_view path,
+                   const std::function<void(QaPair)>& on_pair) {
   LineReader in(section, path);
-  std::vector<QaPair> pairs;
+  bool is_any = false;
   for (in.skip_blank_lines(); !in.at_end(); in.skip_blank_lines()) {
     const int line = in.file_line();
     if (!in.is_header("### Q")) {
@@ -120,11 +154,17 @@ std::vector<QaPair> parse_instruction(const Section& section, std::string_view p
     if (pair.answer.empty()) {
       in.fail("### A body is empty", "write the answer below its header", in.file_line());
     }
-    pairs.push_back(std::move(pair));
+    is_any = true;
+    on_pair(std::move(pair));
   }
-  if (pairs.empty()) {
+  if (!is_any) {
     in.fail("instruction section has no ### Q / ### A pairs", kPairHint, section.content_line);
   }
+}
+
+std::vector<QaPair> parse_instruction(const Section& section, std::string_view path) {
+  std::vector<QaPair> pairs;
+  for_each_pair(section, path, [&](QaPair pair) { pairs.push_back(std::move(pair)); });
   return pairs;
 }
 
@@ -140,7 +180,7 @@ std::vector<PreferenceTriple> parse_preference(const Section& section, std::stri
               kTripleHint, in.file_line());
     }
     in.advance();
-    std::string body = in.body({"### Prompt", "### Chosen", "### Rejected"});
+    SharedText body = in.body({"### Prompt", "### Chosen", "### Rejected"});
     if (body.empty()) {
       in.fail("`" + header + "` body is empty", "write the text below its header", in.file_line());
     }

@@ -24,14 +24,13 @@ const char* section_type_word(SectionType type) {
 }
 
 std::string section_id(const Section& section) {
-  if (!section.known_id.empty()) return section.known_id;
   Sha256 hash;
   hash.update(std::string(section_type_word(section.type)) + "\n");
   if (section.is_media()) {
     hash.update(section.media_path);
     if (section.media_blob_sha) hash.update("\n" + *section.media_blob_sha);
   } else if (is_normal_text(section.content)) {
-    hash.update(section.content);
+    hash.update(section.content.view());
   } else {
     hash.update(normalize_newlines(section.content));
   }

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "support/shared_text.h"
+
 namespace dlm {
 
 enum class SectionType { kProse, kInstruction, kPreference, kImage, kAudio };
@@ -38,7 +40,7 @@ struct SynthMark {  // instruction sections only
 
 struct Section {
   SectionType type = SectionType::kProse;
-  std::string content;  // the lines between fences, joined by LF; markers removed
+  SharedText content;  // the lines between fences, joined by LF; markers removed
   int start_line =
       0;  // file line of the fence, or of the first line of leading prose; 0: not in a file
   int content_line = 0;  // file line of the first line of `content`
@@ -48,8 +50,6 @@ struct Section {
   std::string source_path;
   std::map<std::string, std::string> tags;
   double weight = 1;
-  // Its id, once the content has moved into a row.
-  std::string known_id;
   std::optional<HarvestMark> harvest;
   std::optional<MinedMark> mined;
   std::optional<SynthMark> synth;

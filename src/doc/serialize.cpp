@@ -237,7 +237,7 @@ std::string section_text(const Section& section, bool is_first) {
   if (section.content.empty()) return out;
   CodeBlockTracker code;
   // The "x" keeps a U+FEFF at the front of the content, which is text there.
-  const std::string content = normalize_newlines("x" + section.content);
+  const std::string content = normalize_newlines("x" + section.content.str());
   for (const std::string_view line : split(std::string_view(content).substr(1), '\n')) {
     out += code.feed(line) ? std::string(line) : escape_fence(line);
     out += '\n';

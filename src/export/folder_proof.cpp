@@ -40,7 +40,7 @@ ProofRequest proof_request(const ExportInputs& inputs, TrainedModel& trained) {
   request.format = p.format.get();
   request.rows = p.token_rows;
   for (const DocumentRow& row : p.rows.rows) {
-    if (row.kind == RowKind::kChat) request.questions.push_back(row.question);
+    if (row.kind == RowKind::kChat) request.questions.push_back(row.question.str());
   }
   request.system_prompt = p.document.frontmatter.system_prompt;
   return request;

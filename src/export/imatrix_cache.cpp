@@ -36,7 +36,8 @@ std::string imatrix_key(const ImatrixSource& source, const std::vector<TokenRow>
   add(hash, options.max_chunks);
   for (const TokenRow& row : rows) {
     add(hash, static_cast<int64_t>(row.tokens.size()));
-    hash.update(std::as_bytes(std::span(row.tokens)));
+    const std::vector<int32_t> ids = row.tokens.ids();
+    hash.update(std::as_bytes(std::span(ids)));
   }
   return hash.hex();
 }

@@ -125,23 +125,28 @@ class InputObserver : public OpObserver {
   std::map<const Op*, InputSums> inputs_;  // summed per op; the order of ops never shows
 };
 
+// Tokens [begin, begin + size) of a row.
+struct RowPart {
+  const TokenRow* row;
+  size_t begin;
+  size_t size;
+};
 // Rows, whole or cut, in passes of up to so many tokens.
-using Chunk = std::vector<std::span<const int32_t>>;
+using Chunk = std::vector<RowPart>;
 
 std::vector<Chunk> cut_into_chunks(const std::vector<TokenRow>& rows, int64_t chunk_tokens) {
   std::vector<Chunk> chunks;
   size_t room = 0;
   for (const TokenRow& row : rows) {
-    std::span<const int32_t> rest(row.tokens);
-    while (!rest.empty()) {
-      const size_t size = std::min(rest.size(), static_cast<size_t>(chunk_tokens));
+    size_t size = 0;
+    for (size_t begin = 0; begin < row.tokens.size(); begin += size) {
+      size = std::min(row.tokens.size() - begin, static_cast<size_t>(chunk_tokens));
       if (size > room) {
         chunks.emplace_back();
         room = static_cast<size_t>(chunk_tokens);
       }
-      chunks.back().push_back(rest.first(size));
+      chunks.back().push_back({&row, begin, size});
       room -= size;
-      rest = rest.subspan(size);
     }
   }
   return chunks;
@@ -158,16 +163,17 @@ std::vector<Chunk> spread(std::vector<Chunk> chunks, size_t most) {
 int64_t num_tokens_of(const std::vector<Chunk>& chunks) {
   int64_t total = 0;
   for (const Chunk& chunk : chunks) {
-    for (const auto& part : chunk) total += static_cast<int64_t>(part.size());
+    for (const RowPart& part : chunk) total += static_cast<int64_t>(part.size);
   }
   return total;
 }
 
 Batch batch_of(const Chunk& chunk) {
   Batch batch;
-  for (const auto& part : chunk) {
-    const std::vector<int32_t> no_labels(part.size(), Batch::kNoLabel);
-    batch.add_row(part, no_labels, batch.rows.size());
+  for (const RowPart& part : chunk) {
+    const std::vector<int32_t> ids = part.row->tokens.ids();
+    const std::vector<int32_t> no_labels(part.size, Batch::kNoLabel);
+    batch.add_row(std::span(ids).subspan(part.begin, part.size), no_labels, batch.rows.size());
   }
   return batch;
 }

@@ -25,8 +25,10 @@ std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) 
     const int64_t room = std::min(left, context);
     TokenRow part = *row;
     if (static_cast<int64_t>(part.tokens.size()) > room) {
-      part.next = part.tokens[static_cast<size_t>(room)];
-      part.tokens.resize(static_cast<size_t>(room));
+      std::vector<int32_t> ids = part.tokens.ids();
+      part.next = ids[static_cast<size_t>(room)];
+      ids.resize(static_cast<size_t>(room));
+      part.tokens = ids;
     }
     if (part.tokens.empty() || part.num_labels() == 0) continue;
     left -= static_cast<int64_t>(part.tokens.size());
@@ -60,7 +62,7 @@ struct TrainedSide {
 void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device,
                TrainedSide& trained) {
   for (const TokenRow& row : rows) {
-    trained.batch.add_row(row.tokens, row.labels(), row.id);
+    trained.batch.add_row(row.tokens.ids(), row.labels(), row.id);
     trained.longest = std::max(trained.longest, static_cast<int64_t>(row.tokens.size()));
   }
   trained.pass = std::make_unique<Pass>(*request.decoder, request.adapter, trained.longest, device);
@@ -106,7 +108,7 @@ void count_text(ProofResult& result, bool is_same, std::string_view text) {
 void compare_tokenizers(const std::vector<TokenRow>& rows, const Tokenizer& trained,
                         const Tokenizer& exported, ProofResult& result) {
   for (const TokenRow& row : rows) {
-    const std::string text = trained.decode(row.tokens, false);
+    const std::string text = trained.decode(row.tokens.ids(), false);
     count_text(result, trained.encode(text, false) == exported.encode(text, false), text);
   }
 }

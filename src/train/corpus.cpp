@@ -54,7 +54,7 @@ void add_document(const std::string& bytes, const CorpusFile& file, CorpusText& 
   const Document document = parse_document(bytes, file.path.string());
   std::string prose;
   for (const Section& section : document.sections) {
-    if (section.type == SectionType::kProse) prose += section.content + "\n";
+    if (section.type == SectionType::kProse) prose += section.content.str() + "\n";
     if (section.type != SectionType::kInstruction) continue;
     for (const QaPair& pair : parse_instruction(section, file.path.string())) {
       text.conversations.push_back(turn("user", pair.question) + turn("assistant", pair.answer) +

@@ -218,7 +218,7 @@ StepReport TrainingLoop::take_step(int64_t step) {
       const TokenRow& row = *chosen[i].row;
       const auto size = static_cast<int64_t>(row.tokens.size());
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
-      batch.add_row(row.tokens, row.labels(),
+      batch.add_row(row.tokens.ids(), row.labels(),
                     random_key({static_cast<uint64_t>(plan_.seed), chosen[i].epoch, row.id}));
     }
     exec_.forward(batch);
@@ -298,7 +298,7 @@ double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, in
     for (; i < rows.size(); ++i) {
       const auto size = static_cast<int64_t>(rows[i].tokens.size());
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
-      batch.add_row(rows[i].tokens, rows[i].labels(), rows[i].id);
+      batch.add_row(rows[i].tokens.ids(), rows[i].labels(), rows[i].id);
     }
     exec.forward(batch);
     size_t at = 0;

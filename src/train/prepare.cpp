@@ -94,7 +94,7 @@ void add_sources(Prepared& p, const PrepareOptions& asked,
 }
 
 void make_rows(Prepared& p, const std::function<void(const Warning&)>& on_warning) {
-  p.rows = take_rows(p.document);
+  p.rows = rows_of(p.document);
   for (const Warning& warning : drop_repeated_rows(p.rows, p.shown_path)) {
     if (on_warning) on_warning(warning);
   }
@@ -246,7 +246,7 @@ std::vector<int64_t> row_copies(const Prepared& p, int64_t seed) {
   bool is_any = p.token_rows.empty();
   for (const TokenRow& row : p.token_rows) {
     const DocumentRow& source = p.rows.rows[row.source];
-    copies.push_back(num_copies(source.weight, seed, source.section_id));
+    copies.push_back(num_copies(source.section->weight, seed, source.section->id));
     is_any = is_any || copies.back() > 0;
   }
   if (!is_any) {
@@ -313,13 +313,14 @@ RunInputs run_inputs(const Prepared& p) {
   in.base = p.base.key;
   in.base_revision = p.base.revision;
   in.rows_sha256 = rows_digest(p.token_rows);
-  const bool is_weighted = std::any_of(p.rows.rows.begin(), p.rows.rows.end(),
-                                       [](const DocumentRow& row) { return row.weight != 1.0; });
+  const bool is_weighted =
+      std::any_of(p.rows.rows.begin(), p.rows.rows.end(),
+                  [](const DocumentRow& row) { return row.section->weight != 1.0; });
   if (is_weighted) {
     Sha256 hash;
     hash.update(in.rows_sha256);
     for (const DocumentRow& row : p.rows.rows)
-      hash.update(std::as_bytes(std::span(&row.weight, 1)));
+      hash.update(std::as_bytes(std::span(&row.section->weight, 1)));
     in.rows_sha256 = hash.hex();
   }
   in.prompt_sha256 = sha256_hex(p.document.frontmatter.system_prompt.value_or(""));

@@ -22,7 +22,7 @@
 namespace dlm {
 
 struct Prepared {
-  std::string document_bytes;
+  SharedText document_bytes;
   std::string shown_path;  // of the document, for messages
   Document document;
   Base base;

@@ -67,7 +67,7 @@ std::optional<ReplaySnapshot> read_or_warn(const ReplayHistory& history, const R
 
 // What a row asks, or says when it asks nothing.
 std::string row_key(const DocumentRow& row) {
-  return row.kind == RowKind::kChat ? "q" + std::string(trim(row.question)) : "t" + row.text;
+  return row.kind == RowKind::kChat ? "q" + std::string(trim(row.question)) : "t" + row.text.str();
 }
 
 }  // namespace
@@ -75,7 +75,7 @@ std::string row_key(const DocumentRow& row) {
 std::string content_key(const Section& section) {
   Section trimmed;
   trimmed.type = section.type;
-  trimmed.content = std::string(trim(section.content));
+  trimmed.content = section.content.part(trim(section.content));
   trimmed.media_path = section.media_path;
   trimmed.media_blob_sha = section.media_blob_sha;
   return section_id(trimmed);
@@ -176,16 +176,19 @@ std::vector<std::string> add_replay_rows(Prepared& p, const std::vector<ReplaySn
       past.sections = {section_of(snapshot)};
       DocumentRows rows = rows_of(past);
       std::erase_if(rows.rows, [&](const DocumentRow& row) { return keys.contains(row_key(row)); });
+      RowSection section;
+      section.id = reference_of(snapshot);
+      const auto known = std::make_shared<const RowSection>(std::move(section));
       for (DocumentRow& row : rows.rows) {
         row.origin = RowOrigin::kReplay;
-        row.section_id = reference_of(snapshot);
+        row.section = known;
         row.line = 0;
       }
       auto tokens = tokenize_rows(rows, *p.format, p.document.frontmatter.system_prompt,
                                   max_row_tokens(p.document.frontmatter, p.model_config),
                                   p.shown_path, p.model_config.max_positions);
       for (TokenRow& row : tokens) {
-        row.source += p.rows.rows.size();
+        row.source += static_cast<uint32_t>(p.rows.rows.size());
         p.token_rows.push_back(std::move(row));
       }
       for (DocumentRow& row : rows.rows) {
@@ -290,7 +293,7 @@ void record_history(const StoreLayout& store, const Document& document, const Ma
     ReplaySnapshot snapshot;
     snapshot.section_id = id;
     snapshot.section_type = section_type_word(section.type);
-    snapshot.content = section.content;
+    snapshot.content = section.content.str();
     snapshot.auto_mined = section.mined.has_value();
     snapshot.first_seen_at = now;
     if (entry != nullptr) {

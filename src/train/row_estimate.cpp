@@ -20,7 +20,7 @@ RowEstimate estimate_rows(const DocumentRows& rows, const std::optional<std::str
       kTemplateTokens + tokens_of(system_prompt ? system_prompt->size() : 0);
   RowEstimate estimate;
   for (const DocumentRow& row : rows.rows) {
-    const int64_t copies = num_copies(row.weight, seed, row.section_id);
+    const int64_t copies = num_copies(row.section->weight, seed, row.section->id);
     if (copies == 0) continue;
     const bool is_pair = row.kind == RowKind::kChat;
     const int64_t tokens =

@@ -19,10 +19,9 @@ void save_cached_tokens(const Prepared& p, int64_t run_id, int64_t now_unix_seco
   CachedTokens* const cached = p.cached_tokens.get();
   if (cached == nullptr) return;
   try {
-    std::vector<TokenCache::Fresh> fresh;
-    for (const CachedTokens::Missing& one : cached->missing) {
-      fresh.push_back({one.key, std::span(p.token_rows).subspan(one.first, one.count)});
-    }
+    const auto fresh =
+        fresh_entries(p.rows, p.token_rows, *cached, p.document.frontmatter.system_prompt,
+                      max_row_tokens(p.document.frontmatter, p.model_config));
     if (cached->cache.save(fresh, p.document.frontmatter.training.cache.max_bytes,
                            now_unix_seconds)) {
       cached->cache.record_use(run_id);

@@ -94,12 +94,12 @@ std::vector<TokenRow> rows_from(const TorchValue& value) {
     at += static_cast<size_t>(sizes[r]);
     const auto end = static_cast<std::ptrdiff_t>(at);
     TokenRow row;
-    row.tokens.assign(tokens.begin() + first, tokens.begin() + end);
+    row.tokens = std::vector<int32_t>(tokens.begin() + first, tokens.begin() + end);
     const std::vector<int32_t> stored(labels.begin() + first, labels.begin() + end);
     if (stored.front() != kUnanswered) {
       const auto first_label =
           std::find_if(stored.begin(), stored.end() - 1, [](int32_t label) { return label >= 0; });
-      row.loss_begin = static_cast<size_t>(first_label - stored.begin()) + 1;
+      row.loss_begin = static_cast<uint32_t>(first_label - stored.begin()) + 1;
       row.next = stored.back();
       if (row.labels() != stored) refuse();
     }
@@ -171,7 +171,8 @@ void hash_rows(Sha256& hash, const std::vector<TokenRow>& rows) {
   for (const TokenRow& row : rows) {
     const uint64_t head[] = {row.tokens.size(), row.id};
     add(head, sizeof head);
-    add(row.tokens.data(), row.tokens.size() * sizeof(int32_t));
+    const std::vector<int32_t> ids = row.tokens.ids();
+    add(ids.data(), ids.size() * sizeof(int32_t));
     const std::vector<int32_t> labels = row.labels();
     add(labels.data(), labels.size() * sizeof(int32_t));
   }

@@ -110,7 +110,7 @@ TEST(Examples, HoldProseAndAtLeastTwelvePairs) {
   for (const Document& document : example_documents()) {
     EXPECT_GE(pairs_of(document).size(), 12U) << document.path;
     ASSERT_EQ(document.sections.front().type, SectionType::kProse) << document.path;
-    EXPECT_GE(num_words(document.sections.front().content), 80U) << document.path;
+    EXPECT_GE(num_words(document.sections.front().content.str()), 80U) << document.path;
   }
 }
 
@@ -119,12 +119,12 @@ TEST(Examples, AskDistinctQuestionsWithDistinctShortAnswers) {
     std::set<std::string> questions;
     std::set<std::string> beginnings;
     for (const QaPair& pair : pairs_of(document)) {
-      EXPECT_TRUE(questions.insert(pair.question).second) << pair.question;
+      EXPECT_TRUE(questions.insert(pair.question.str()).second) << pair.question;
       // A leak is known by an answer's first five words, so these must be the answer's own.
-      EXPECT_TRUE(beginnings.insert(first_words(pair.answer, 5)).second) << pair.answer;
-      EXPECT_GE(num_words(pair.answer), 5U) << pair.answer;
-      EXPECT_LE(num_words(pair.answer), 25U) << pair.answer;
-      EXPECT_EQ(pair.answer.find('\n'), std::string::npos) << pair.answer;
+      EXPECT_TRUE(beginnings.insert(first_words(pair.answer.str(), 5)).second) << pair.answer;
+      EXPECT_GE(num_words(pair.answer.str()), 5U) << pair.answer;
+      EXPECT_LE(num_words(pair.answer.str()), 25U) << pair.answer;
+      EXPECT_EQ(pair.answer.view().find('\n'), std::string::npos) << pair.answer;
     }
   }
 }
@@ -134,7 +134,7 @@ TEST(Examples, AreOfDifferentSubjects) {
   size_t num_pairs = 0;
   for (const Document& document : example_documents()) {
     for (const QaPair& pair : pairs_of(document)) {
-      answers.insert(pair.answer);
+      answers.insert(pair.answer.str());
       ++num_pairs;
     }
   }

@@ -111,7 +111,7 @@ TEST_F(ChatFormatTest, AnAnswerThatWouldMergeWithThePromptIsEncodedAlone) {
 }
 
 // How often a control token stands in a row.
-int64_t count(const std::vector<int32_t>& ids, int32_t id) {
+int64_t count(const TokenIds& ids, int32_t id) {
   return std::count(ids.begin(), ids.end(), id);
 }
 
@@ -296,7 +296,7 @@ TEST_F(ChatFormatTest, ChatMlStandsInForAMissingTemplate) {
             "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nq<|im_end|>\n"
             "<|im_start|>assistant\n");
   const TokenRow row = format.conversation("q", "a", std::nullopt);
-  EXPECT_EQ(format.tokenizer().decode(row.tokens, false),
+  EXPECT_EQ(format.tokenizer().decode(row.tokens.ids(), false),
             "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>");
   EXPECT_EQ(row.num_labels(), 2);  // the answer and the token that ends the turn
 }
@@ -313,7 +313,8 @@ TEST_F(ChatFormatTest, APlainTemplateStandsInWhereTheVocabularyHasNoTurns) {
   EXPECT_EQ(format.tokenizer().decode(format.prompt("q", "s"), false),
             "System: s\n\nUser: q\n\nAssistant:");
   const TokenRow row = format.conversation("q", "a", std::nullopt);
-  EXPECT_EQ(format.tokenizer().decode(row.tokens, false), "User: q\n\nAssistant: a<|endoftext|>");
+  EXPECT_EQ(format.tokenizer().decode(row.tokens.ids(), false),
+            "User: q\n\nAssistant: a<|endoftext|>");
 }
 
 TEST_F(ChatFormatTest, ABaseWithoutTemplateAndEndTokenTrainsProseOnly) {

@@ -29,7 +29,36 @@ std::string fault(const std::string& body, const std::string& head = kHead) {
   return "no error";
 }
 
-TEST(Rows, TakenTextsOfSourcesKeepTheirSectionIds) {
+std::shared_ptr<const RowSection> section_with(const std::string& id) {
+  RowSection section;
+  section.id = id;
+  return std::make_shared<const RowSection>(std::move(section));
+}
+
+TEST(Rows, TextsArePartsOfTheDocument) {
+  const SharedText bytes(std::string(kHead) +
+                         "\nOtters.\n\n::instruction::\n### Q\nWhat swims?\n\n### A\nThe otter.\n");
+  const Document document = parse_document(bytes, "notes.dlm");
+  const auto is_within = [&](std::string_view text) {
+    return text.data() >= bytes.view().data() &&
+           text.data() + text.size() <= bytes.view().data() + bytes.size();
+  };
+  const DocumentRows rows = rows_of(document);
+  ASSERT_EQ(rows.rows.size(), 2u);
+  EXPECT_TRUE(is_within(rows.rows[0].text));
+  EXPECT_TRUE(is_within(rows.rows[1].question));
+  EXPECT_TRUE(is_within(rows.rows[1].answer));
+}
+
+TEST(Rows, OtherLineEndsBecomeLineFeeds) {
+  const DocumentRows rows =
+      rows_of(document_of("::instruction::\n### Q\nOne\x0ctwo\nthree?\n### A\nFour.\xe2\x80\xa8"
+                          "Five.\n\nSix.\n"));
+  EXPECT_EQ(rows.rows.at(0).question, "One\ntwo\nthree?");
+  EXPECT_EQ(rows.rows.at(0).answer, "Four.\nFive.\n\nSix.");
+}
+
+TEST(Rows, OfSourcesKnowTheirFiles) {
   Document document;
   for (const char* text : {"# source: a.txt\n\n  Otters.\n\n", " \n", "x"}) {
     Section& section = document.sections.emplace_back();
@@ -37,17 +66,13 @@ TEST(Rows, TakenTextsOfSourcesKeepTheirSectionIds) {
     section.source_path = "a.txt";
   }
   document.sections.back().source_path.clear();
-  const std::string id = section_id(document.sections[0]);
-  const DocumentRows copied = rows_of(document);
-  const DocumentRows taken = take_rows(document);
-  ASSERT_EQ(taken.rows.size(), 2u);
-  EXPECT_EQ(taken.rows[0].text, "# source: a.txt\n\n  Otters.");
-  EXPECT_EQ(taken.rows[0].text, copied.rows[0].text);
-  EXPECT_EQ(taken.rows[0].section_id, id);
-  EXPECT_EQ(taken.rows[0].origin, RowOrigin::kSource);
-  EXPECT_EQ(document.sections[0].content, "");
-  EXPECT_EQ(section_id(document.sections[0]), id);
-  EXPECT_EQ(document.sections[2].content, "x");
+  const DocumentRows rows = rows_of(document);
+  ASSERT_EQ(rows.rows.size(), 2u);
+  EXPECT_EQ(rows.rows[0].text, "# source: a.txt\n\n  Otters.");
+  EXPECT_EQ(rows.rows[0].section->id, section_id(document.sections[0]));
+  EXPECT_EQ(rows.rows[0].section->source_path, "a.txt");
+  EXPECT_EQ(rows.rows[0].origin, RowOrigin::kSource);
+  EXPECT_EQ(rows.rows[1].origin, RowOrigin::kDocument);
 }
 
 TEST(Rows, ProseIsOneTrimmedText) {
@@ -55,7 +80,7 @@ TEST(Rows, ProseIsOneTrimmedText) {
   ASSERT_EQ(rows.rows.size(), 1u);
   EXPECT_EQ(rows.rows[0].kind, RowKind::kText);
   EXPECT_EQ(rows.rows[0].text, "# Title\n\nA line.  \nAnother.");
-  EXPECT_EQ(rows.rows[0].section_id.size(), 16u);
+  EXPECT_EQ(rows.rows[0].section->id.size(), 16u);
   EXPECT_EQ(rows.num_text, 1);
   EXPECT_EQ(rows.num_chat, 0);
 }
@@ -90,16 +115,16 @@ TEST(Rows, CountFromZeroWithinEachSectionId) {
   ASSERT_EQ(rows.rows.size(), 3u);
   EXPECT_EQ(rows.rows[0].sub_index, 0);
   EXPECT_EQ(rows.rows[1].sub_index, 1);
-  EXPECT_EQ(rows.rows[0].section_id, rows.rows[1].section_id);
+  EXPECT_EQ(rows.rows[0].section->id, rows.rows[1].section->id);
   EXPECT_EQ(rows.rows[2].sub_index, 0);
-  EXPECT_NE(rows.rows[2].section_id, rows.rows[0].section_id);
+  EXPECT_NE(rows.rows[2].section->id, rows.rows[0].section->id);
 }
 
 TEST(Rows, EqualSectionsShareAnIdAndCountOn) {
   const DocumentRows rows = rows_of(document_of(
       "::instruction::\n### Q\nq\n\n### A\na\n::instruction::\n### Q\nq\n\n### A\na\n"));
   ASSERT_EQ(rows.rows.size(), 2u);
-  EXPECT_EQ(rows.rows[0].section_id, rows.rows[1].section_id);
+  EXPECT_EQ(rows.rows[0].section->id, rows.rows[1].section->id);
   EXPECT_EQ(rows.rows[0].sub_index, 0);
   EXPECT_EQ(rows.rows[1].sub_index, 1);
 }
@@ -108,8 +133,8 @@ TEST(Rows, AddedSectionsLeaveTheIdsOfOthersAlone) {
   const std::string pair = "::instruction::\n### Q\nq\n\n### A\na\n";
   const DocumentRows before = rows_of(document_of("::prose::\nOne.\n" + pair));
   const DocumentRows after = rows_of(document_of("::prose::\nOne.\n::prose::\nTwo.\n" + pair));
-  EXPECT_EQ(before.rows[0].section_id, after.rows[0].section_id);
-  EXPECT_EQ(before.rows[1].section_id, after.rows[2].section_id);
+  EXPECT_EQ(before.rows[0].section->id, after.rows[0].section->id);
+  EXPECT_EQ(before.rows[1].section->id, after.rows[2].section->id);
 }
 
 TEST(Rows, ProbesAreMarked) {
@@ -181,7 +206,7 @@ TEST(IsValidationRow, FollowsTheHashOfSeedIdAndIndex) {
   };
   for (const SplitCase& c : cases) {
     DocumentRow row;
-    row.section_id = c.id;
+    row.section = section_with(c.id);
     row.sub_index = c.index;
     EXPECT_EQ(is_validation_row(row, c.seed, c.fraction), c.is_validation)
         << c.seed << " " << c.id << " " << c.index << " " << c.fraction;
@@ -191,7 +216,7 @@ TEST(IsValidationRow, FollowsTheHashOfSeedIdAndIndex) {
 TEST(IsValidationRow, TakesNoneAtZeroAndAllAtOne) {
   for (int64_t index = 0; index < 100; ++index) {
     DocumentRow row;
-    row.section_id = "876ee20f352437a2";
+    row.section = section_with("876ee20f352437a2");
     row.sub_index = index;
     EXPECT_FALSE(is_validation_row(row, 42, 0.0));
     EXPECT_TRUE(is_validation_row(row, 42, 1.0));
@@ -202,7 +227,7 @@ TEST(IsValidationRow, TakesAboutTheFraction) {
   int64_t count = 0;
   for (int64_t index = 0; index < 10000; ++index) {
     DocumentRow row;
-    row.section_id = "0123456789abcdef";
+    row.section = section_with("0123456789abcdef");
     row.sub_index = index;
     count += is_validation_row(row, 1, 0.1);
   }

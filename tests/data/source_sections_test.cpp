@@ -91,8 +91,8 @@ TEST_F(SourceTest, RowsKnowThatTheyComeFromASource) {
   EXPECT_EQ(rows.rows[0].origin, RowOrigin::kDocument);
   EXPECT_EQ(rows.rows[1].origin, RowOrigin::kSource);
   EXPECT_EQ(rows.rows[1].text, "# source: a.md\n\ntext");
-  EXPECT_EQ(rows.rows[1].tags.at("lang"), "en");
-  EXPECT_EQ(rows.rows[1].weight, 2);
+  EXPECT_EQ(rows.rows[1].section->tags.at("lang"), "en");
+  EXPECT_EQ(rows.rows[1].section->weight, 2);
   EXPECT_TRUE(sources.has_weights);
 }
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "data/token_rows.h"
 #include "support/error.h"
 #include "support/file_lock.h"
@@ -23,7 +25,9 @@ TokenCacheKey key_of(const std::string& text) {
 // `count` tokens from `first` on.
 std::vector<TokenRow> rows_from(int32_t first, size_t count) {
   TokenRow row;
-  for (size_t i = 0; i < count; ++i) row.tokens.push_back(first + static_cast<int32_t>(i));
+  std::vector<int32_t> ids(count);
+  std::iota(ids.begin(), ids.end(), first);
+  row.tokens = ids;
   row.loss_begin = 1;
   row.next = 7;
   row.text_begin = 3;
@@ -272,17 +276,14 @@ TEST_F(TokenCacheTest, RowsOfADocumentAreTheSameFromTheCache) {
   };
   CachedTokens first{TokenCache(folder()), "digest", {}};
   const std::vector<TokenRow> made = tokenize(&first, 64, "Be brief.");
-  EXPECT_EQ(first.missing.size(), 6u);
-  std::vector<TokenCache::Fresh> fresh;
-  for (const auto& one : first.missing) {
-    fresh.push_back({one.key, std::span(made).subspan(one.first, one.count)});
-  }
+  const auto fresh = fresh_entries(rows, made, first, "Be brief.", 64);
+  EXPECT_EQ(fresh.size(), 6u);
   ASSERT_TRUE(first.cache.save(fresh, kMany, 100));
 
   CachedTokens second{TokenCache(folder()), "digest", {}};
   const std::vector<TokenRow> found = tokenize(&second, 64, "Be brief.");
   EXPECT_EQ(second.cache.hits(), 6);
-  EXPECT_TRUE(second.missing.empty());
+  EXPECT_TRUE(fresh_entries(rows, found, second, "Be brief.", 64).empty());
   expect_same(found, made);
   for (size_t i = 0; i < made.size(); ++i) {
     EXPECT_EQ(found[i].id, made[i].id);

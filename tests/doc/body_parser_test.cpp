@@ -232,7 +232,11 @@ TEST(SectionId, HasTheBytesThatOldStoresHold) {
                      std::optional<std::string> sha = {}) {
     Section section;
     section.type = type;
-    (section.is_media() ? section.media_path : section.content) = text;
+    if (section.is_media()) {
+      section.media_path = text;
+    } else {
+      section.content = text;
+    }
     section.media_blob_sha = std::move(sha);
     return section_id(section);
   };

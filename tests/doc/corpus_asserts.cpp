@@ -33,9 +33,9 @@ void Corpus::check_section_asserts(const Document& document, const Json& asserts
     const Section& section = document.sections[i];
     for (const auto& [key, value] : asserts.items()[i].members()) {
       if (key == "content_contains") {
-        EXPECT_NE(section.content.find(value.as_string()), std::string::npos);
+        EXPECT_NE(section.content.view().find(value.as_string()), std::string::npos);
       } else if (key == "content_lacks") {
-        EXPECT_EQ(section.content.find(value.as_string()), std::string::npos);
+        EXPECT_EQ(section.content.view().find(value.as_string()), std::string::npos);
       } else if (key == "content_stripped") {
         EXPECT_EQ(trim(section.content), value.as_string());
       } else if (key == "auto_harvest") {

@@ -182,7 +182,7 @@ void Corpus::check_sections(const Document& document, const Json& observed) {
                   {"adapter", ours.adapter.value_or("null")},
                   {"start_line", std::to_string(ours.start_line)},
                   {"section_id", section_id(ours)},
-                  {"content", ours.content},
+                  {"content", ours.content.str()},
                   {"content_sha256", sha256_hex(ours.content)},
                   {"content_chars", std::to_string(decode_utf8(ours.content).size())}};
     if (ours.is_media()) fields["media_path"] = ours.media_path;
@@ -243,11 +243,11 @@ void Corpus::check_bodies(const Document& document, const Json& observed) {
   for (const Section& section : document.sections) {
     if (section.type == SectionType::kInstruction) {
       for (const QaPair& pair : parse_instruction(section)) {
-        pairs.push_back({pair.question, pair.answer});
+        pairs.push_back({pair.question.str(), pair.answer.str()});
       }
     } else if (section.type == SectionType::kPreference) {
       for (const PreferenceTriple& t : parse_preference(section)) {
-        triples.push_back({t.prompt, t.chosen, t.rejected});
+        triples.push_back({t.prompt.str(), t.chosen.str(), t.rejected.str()});
       }
     }
   }

@@ -56,8 +56,8 @@ TEST(Gallery, TeachesDistinctThings) {
     SCOPED_TRACE(one.meta.name);
     std::set<std::string> questions, answers;
     for (const QaPair& pair : pairs_of(one)) {
-      EXPECT_TRUE(questions.insert(pair.question).second) << pair.question;
-      EXPECT_TRUE(answers.insert(pair.answer).second) << pair.answer;
+      EXPECT_TRUE(questions.insert(pair.question.str()).second) << pair.question;
+      EXPECT_TRUE(answers.insert(pair.answer.str()).second) << pair.answer;
     }
     EXPECT_GE(questions.size(), one.meta.name == "writing-partner" ? 6u : 14u);
     ASSERT_FALSE(one.meta.sample_prompts.empty());
@@ -71,7 +71,8 @@ TEST(Gallery, ShowsPatternsThatMatchWhatTheySay) {
   const std::regex claim("`([^`]+)`\\s+matches\\s+`([^`]+)`\\s+but\\s+not\\s+`([^`]+)`");
   for (const QaPair& pair : pairs_of(find_template("regex-buddy"))) {
     std::smatch found;
-    ASSERT_TRUE(std::regex_search(pair.answer, found, claim)) << pair.answer;
+    const std::string answer = pair.answer.str();
+    ASSERT_TRUE(std::regex_search(answer, found, claim)) << answer;
     const std::regex pattern(found[1].str());
     EXPECT_TRUE(std::regex_search(found[2].str(), pattern)) << pair.answer;
     EXPECT_FALSE(std::regex_search(found[3].str(), pattern)) << pair.answer;

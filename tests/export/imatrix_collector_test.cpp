@@ -27,10 +27,12 @@ std::vector<TokenRow> rows_of(std::initializer_list<int64_t> lengths) {
   uint64_t state = 1;
   for (const int64_t length : lengths) {
     TokenRow row;
+    std::vector<int32_t> ids;
     for (int64_t i = 0; i < length; ++i) {
       state = state * 6364136223846793005U + 1442695040888963407U;
-      row.tokens.push_back(static_cast<int32_t>(state >> 40) % 300);
+      ids.push_back(static_cast<int32_t>(state >> 40) % 300);
     }
+    row.tokens = ids;
     rows.push_back(row);
   }
   return rows;
@@ -51,7 +53,7 @@ TEST(ImatrixCollector, SumsTheSquaresOfEachLayersInput) {
   const auto graph = build_graph(*decoder, nullptr, GraphUse::kHidden, 512);
   Exec exec(graph->graph, device);
   Batch batch;
-  for (const TokenRow& row : rows) batch.add_row(row.tokens, {}, 0);
+  for (const TokenRow& row : rows) batch.add_row(row.tokens.ids(), {}, 0);
   exec.forward(batch);
   int num_compared = 0;
   for (const auto& op : graph->graph.ops()) {
@@ -198,19 +200,25 @@ TEST_F(ImatrixCache, GivesBackWhatWasStoredUnderItsKey) {
 TEST_F(ImatrixCache, EveryInputIsInTheKey) {
   const std::string key = imatrix_key(source_, rows_, {});
   for (std::string ImatrixSource::*field :
-       {&ImatrixSource::base_sha256, &ImatrixSource::base_weights, &ImatrixSource::adapter_sha256, &ImatrixSource::adapter_weight,
-        &ImatrixSource::tokenizer_sha256, &ImatrixSource::instruction_set}) {
+       {&ImatrixSource::base_sha256, &ImatrixSource::base_weights, &ImatrixSource::adapter_sha256,
+        &ImatrixSource::adapter_weight, &ImatrixSource::tokenizer_sha256,
+        &ImatrixSource::instruction_set}) {
     ImatrixSource other = source_;
     other.*field += "x";
     EXPECT_NE(imatrix_key(other, rows_, {}), key);
   }
   std::vector<TokenRow> other = rows_;
-  other[1].tokens[3] += 1;
+  std::vector<int32_t> first = rows_[0].tokens.ids(), second = rows_[1].tokens.ids();
+  second[3] += 1;
+  other[1].tokens = second;
   EXPECT_NE(imatrix_key(source_, other, {}), key);
   // The same tokens cut elsewhere.
   other = rows_;
-  other[1].tokens.insert(other[1].tokens.begin(), other[0].tokens.back());
-  other[0].tokens.pop_back();
+  second = rows_[1].tokens.ids();
+  second.insert(second.begin(), first.back());
+  first.pop_back();
+  other[0].tokens = first;
+  other[1].tokens = second;
   EXPECT_NE(imatrix_key(source_, other, {}), key);
   ImatrixOptions options;
   options.max_chunks = 4;

@@ -130,9 +130,9 @@ TEST(RowEstimate, CountsBytesAndCutsProse) {
   pair.answer = std::string(21, 'a');
   DocumentRow text;
   text.text = std::string(400, 't');
-  text.weight = 2;
+  text.section = std::make_shared<const RowSection>(RowSection{"", "", {}, 2});
   DocumentRow dropped = pair;
-  dropped.weight = 0;
+  dropped.section = std::make_shared<const RowSection>(RowSection{"", "", {}, 0});
   rows.rows = {pair, text, dropped};
   const RowEstimate found = estimate_rows(rows, std::string(8, 's'), 64, 42);
   EXPECT_EQ(found.num_pairs, 1);

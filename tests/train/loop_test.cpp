@@ -173,7 +173,7 @@ TEST_F(LoopTest, GeneralAnswersAreMadeWhenAStepFirstNeedsThem) {
   rows_.general.mixed.clear();
   for (const TokenRow& row : whole) {
     TokenRow prompt = row;
-    prompt.tokens.resize(3);
+    prompt.tokens = {row.tokens[0], row.tokens[1], row.tokens[2]};
     prompt.loss_begin.reset();
     rows_.general.mixed.push_back(prompt);
   }

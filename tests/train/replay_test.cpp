@@ -240,10 +240,10 @@ TEST_F(HistoryTest, RowsAreMarkedAndNeitherAskNorSayWhatTheDocumentDoes) {
   EXPECT_EQ(p.token_rows.back().source, num_rows);
   const DocumentRow& row = p.rows.rows.back();
   EXPECT_EQ(row.answer, "The mouse.");
-  EXPECT_EQ(row.section_id, "replay:876ee20f352437a2:2026-01-01T00:00:00+00:00");
+  EXPECT_EQ(row.section->id, "replay:876ee20f352437a2:2026-01-01T00:00:00+00:00");
   EXPECT_EQ(row.origin, RowOrigin::kReplay);
   EXPECT_FALSE(is_validation_row(row, 42, 1.0));
-  EXPECT_EQ(references.front(), row.section_id);
+  EXPECT_EQ(references.front(), row.section->id);
   EXPECT_EQ(references.size(), 3u);
   ASSERT_EQ(warnings_.size(), 1u);
   EXPECT_TRUE(warnings_[0].starts_with("section 0000000000000003 of the history is left out: "));

@@ -13,6 +13,11 @@ namespace {
 
 constexpr const char* kSection = "0123456789abcdef";  // its roll with seed 42 is 0.7028
 
+std::shared_ptr<const RowSection> section_with(double weight,
+                                               std::map<std::string, std::string> tags = {}) {
+  return std::make_shared<const RowSection>(RowSection{kSection, "", std::move(tags), weight});
+}
+
 // Pairs of one token row each, of words that only they have.
 Prepared prepared_pairs(size_t count) {
   Prepared p;
@@ -22,14 +27,14 @@ Prepared prepared_pairs(size_t count) {
     row.kind = RowKind::kChat;
     row.question = "q" + number + " a" + number;
     row.answer = "b" + number + " c" + number;
-    row.section_id = kSection;
+    row.section = section_with(1);
     row.line = static_cast<int>(i) + 10;
     p.rows.rows.push_back(row);
     TokenRow tokens;
     tokens.tokens = {1, 2, 3};
     tokens.loss_begin = 1;
     tokens.id = i + 1;
-    tokens.source = i;
+    tokens.source = static_cast<uint32_t>(i);
     p.token_rows.push_back(tokens);
   }
   p.rows.num_chat = static_cast<int64_t>(count);
@@ -60,7 +65,7 @@ TEST(SplitRows, HeldOutRowsAreNotTrained) {
 
 TEST(SplitRows, CopiesAreTrainedUnderIdsOfTheirOwnAndNeverJudged) {
   Prepared p = prepared_pairs(300);
-  for (DocumentRow& row : p.rows.rows) row.weight = 3;
+  for (DocumentRow& row : p.rows.rows) row.section = section_with(3);
   const LoopRows rows = split_rows(p, plan_of(true), {});
   std::set<uint64_t> ids;
   std::set<size_t> trained;
@@ -78,15 +83,15 @@ TEST(SplitRows, CopiesAreTrainedUnderIdsOfTheirOwnAndNeverJudged) {
 
 TEST(RowCopies, FollowWeightAndRoll) {
   Prepared p = prepared_pairs(4);
-  p.rows.rows[0].weight = 0;
-  p.rows.rows[1].weight = 0.71;
-  p.rows.rows[2].weight = 2.5;
+  p.rows.rows[0].section = section_with(0);
+  p.rows.rows[1].section = section_with(0.71);
+  p.rows.rows[2].section = section_with(2.5);
   EXPECT_EQ(row_copies(p, 42), (std::vector<int64_t>{0, 1, 2, 1}));
 }
 
 TEST(RowCopies, RefuseWeightsThatDropEveryRow) {
   Prepared p = prepared_pairs(2);
-  for (DocumentRow& row : p.rows.rows) row.weight = 0;
+  for (DocumentRow& row : p.rows.rows) row.section = section_with(0);
   try {
     row_copies(p, 42);
     FAIL() << "no error";
@@ -97,10 +102,10 @@ TEST(RowCopies, RefuseWeightsThatDropEveryRow) {
 
 TEST(WeightDistribution, CountsRowsByTagBeforeCopies) {
   Prepared p = prepared_pairs(3);
-  p.rows.rows[0].tags = {{"language", "en"}, {"kind", "code"}};
-  p.rows.rows[1].tags = {{"language", "en"}};
+  p.rows.rows[0].section = section_with(1, {{"language", "en"}, {"kind", "code"}});
+  p.rows.rows[1].section = section_with(1, {{"language", "en"}});
   EXPECT_FALSE(weight_distribution(p.rows));
-  p.rows.rows[0].weight = 5;
+  p.rows.rows[0].section = section_with(5, {{"language", "en"}, {"kind", "code"}});
   const auto counts = weight_distribution(p.rows);
   ASSERT_TRUE(counts);
   EXPECT_EQ(*counts, (WeightDistribution{{"kind", {{"code", 1}}}, {"language", {{"en", 2}}}}));
@@ -109,7 +114,7 @@ TEST(WeightDistribution, CountsRowsByTagBeforeCopies) {
 TEST(RunInputs, WeightsAreAnInput) {
   Prepared p = prepared_pairs(3);
   const std::string before = run_inputs(p).rows_sha256;
-  p.rows.rows[1].weight = 2;
+  p.rows.rows[1].section = section_with(2);
   EXPECT_NE(run_inputs(p).rows_sha256, before);
 }
 
