@@ -103,30 +103,51 @@ Tensor Tensor::zeros_without_memory(std::vector<int64_t> shape, DType dtype) {
   return view(std::move(shape), dtype, memory, owner);
 }
 
+namespace {
+
+float widened(float x) {
+  return x;
+}
+float widened(BF16 x) {
+  return to_f32(x);
+}
+float widened(uint16_t half) {
+  return f16_to_f32(half);
+}
+float widened(int32_t x) {
+  return static_cast<float>(x);
+}
+
+template <class From>
+void convert(const void* from, int64_t count, Tensor& out) {
+  const auto* in = static_cast<const From*>(from);
+  if (out.dtype() == DType::kF32) {
+    float* to = out.mutable_f32();
+    for (int64_t i = 0; i < count; ++i) to[i] = widened(in[i]);
+  } else {
+    auto* to = static_cast<BF16*>(out.mutable_data());
+    for (int64_t i = 0; i < count; ++i) to[i] = to_bf16(widened(in[i]));
+  }
+}
+
+}  // namespace
+
 Tensor Tensor::cast(DType dtype) const {
   Tensor out = zeros(shape_, dtype);
   check(dtype == DType::kF32 || dtype == DType::kBF16, "cast: only to f32 or bf16");
-  for (int64_t i = 0; i < numel_; ++i) {
-    float value = 0;
-    switch (dtype_) {
-      case DType::kF32:
-        value = static_cast<const float*>(data_)[i];
-        break;
-      case DType::kBF16:
-        value = to_f32(static_cast<const BF16*>(data_)[i]);
-        break;
-      case DType::kF16:
-        value = f16_to_f32(static_cast<const uint16_t*>(data_)[i]);
-        break;
-      case DType::kI32:
-        value = static_cast<float>(static_cast<const int32_t*>(data_)[i]);
-        break;
-    }
-    if (dtype == DType::kF32) {
-      static_cast<float*>(out.mutable_data())[i] = value;
-    } else {
-      static_cast<BF16*>(out.mutable_data())[i] = to_bf16(value);
-    }
+  switch (dtype_) {
+    case DType::kF32:
+      convert<float>(data_, numel_, out);
+      break;
+    case DType::kBF16:
+      convert<BF16>(data_, numel_, out);
+      break;
+    case DType::kF16:
+      convert<uint16_t>(data_, numel_, out);
+      break;
+    case DType::kI32:
+      convert<int32_t>(data_, numel_, out);
+      break;
   }
   return out;
 }

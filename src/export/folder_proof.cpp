@@ -40,7 +40,10 @@ ProofRequest proof_request(const ExportInputs& inputs, TrainedModel& trained) {
   request.format = p.format.get();
   request.rows = p.token_rows;
   for (const DocumentRow& row : p.rows.rows) {
-    if (row.kind == RowKind::kChat) request.questions.push_back(row.question.str());
+    if (static_cast<int64_t>(request.questions.size()) >= request.max_questions) break;
+    if (row.kind == RowKind::kChat) {
+      request.questions.push_back({row.question.str(), row.answer.str()});
+    }
   }
   request.system_prompt = p.document.frontmatter.system_prompt;
   return request;

@@ -38,6 +38,7 @@ GgufModelRequest model_request(const GgufExport& e) {
   if (e.inputs.info != nullptr) request.license = std::string(e.inputs.info->license);
   const ChatFormat& format = *e.inputs.prepared.format;
   if (!format.default_template().empty()) request.chat_template = format.chat_template().source();
+  request.tokenizer = e.tokenizer;
   request.out = e.folder / model_file_of(e.plan);
   return request;
 }
@@ -152,13 +153,14 @@ double export_top_p(const Frontmatter& f, const std::string& dialect) {
   return f.export_config.default_top_p.value_or(is_wide ? 0.95 : 0.9);
 }
 
-uint64_t gguf_export_bytes(const GgufExport& e) {
+GgufExportOutline outline_gguf_export(const GgufExport& e) {
   constexpr uint64_t kSmallFiles = uint64_t{1} << 20;
-  uint64_t bytes = outline_gguf_model(model_request(e)).file_bytes + kSmallFiles;
+  const GgufModelOutline model = outline_gguf_model(model_request(e));
+  GgufExportOutline outline{model.file_bytes + kSmallFiles, model.tokenizer};
   if (!e.plan.merged && path_exists(e.adapter / kAdapterWeightsFile)) {
-    bytes += 2 * fs::file_size(e.adapter / kAdapterWeightsFile);  // from f16 at the least
+    outline.bytes += 2 * fs::file_size(e.adapter / kAdapterWeightsFile);  // from f16 at the least
   }
-  return bytes;
+  return outline;
 }
 
 ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const std::string& model_file,

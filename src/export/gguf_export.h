@@ -3,6 +3,7 @@
 #pragma once
 
 #include "export/folder_proof.h"
+#include "export/gguf_tokenizer.h"
 #include "export/importance.h"
 #include "export/inputs.h"
 #include "export/run.h"
@@ -16,6 +17,7 @@ struct GgufExport {
   fs::path folder;         // where the files go; exists
   fs::path imatrix_cache;  // where the importance measured last lies; may be absent
   ProofLimits limits;
+  std::shared_ptr<const GgufTokenizer> tokenizer = {};  // of the outline; null: to read again
 };
 
 struct GgufExportReport {
@@ -34,8 +36,12 @@ inline constexpr const char* kModelfile = "Modelfile";
 inline constexpr const char* kLlamaServerScript = "llama-server_launch.sh";
 inline constexpr const char* kChatTemplateFile = "chat-template.jinja";
 
-// Bytes of all files, before any is written.
-uint64_t gguf_export_bytes(const GgufExport& e);
+struct GgufExportOutline {
+  uint64_t bytes = 0;  // of all files
+  std::shared_ptr<const GgufTokenizer> tokenizer;
+};
+// Before anything is written.
+GgufExportOutline outline_gguf_export(const GgufExport& e);
 
 // Throws ExportFault("proof") when the file answers otherwise than the trained model.
 GgufExportReport write_gguf_export(const GgufExport& e, Device& device, const ExportEvents& events);

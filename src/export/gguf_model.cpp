@@ -6,12 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 
 #include "export/gguf_keys.h"
 #include "export/gguf_source.h"
 #include "export/gguf_tensors.h"
-#include "export/gguf_tokenizer.h"
 #include "formats/ggml_blocks.h"
 #include "formats/gguf.h"
 #include "formats/gguf_names.h"
@@ -38,15 +36,20 @@ class Model {
         source_(request.base, config_, request.adapter, request.adapter_weight, kernels),
         plans_(plan_gguf_tensors(config_, source_.has_own_head())) {
     choose_types();
-    GgufTokenizer tokenizer = gguf_tokenizer(request.base, config_, json_, request.chat_template);
-    fields = gguf_model_keys(config_, json_, gguf_model_name(request.name, tokenizer),
+    tokenizer = request.tokenizer;
+    if (tokenizer == nullptr) {
+      tokenizer = std::make_shared<const GgufTokenizer>(
+          gguf_tokenizer(request.base, config_, json_, request.chat_template));
+    }
+    fields = gguf_model_keys(config_, json_, gguf_model_name(request.name, *tokenizer),
                              request.license, request.quant);
-    std::move(tokenizer.keys.begin(), tokenizer.keys.end(), std::back_inserter(fields));
+    fields.insert(fields.end(), tokenizer->keys.begin(), tokenizer->keys.end());
     if (request.imatrix != nullptr) add_imatrix_keys(*request.imatrix);
   }
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
+  std::shared_ptr<const GgufTokenizer> tokenizer;
   std::vector<GgufField> fields;
   std::vector<GgufWriter::TensorInfo> tensors;
 
@@ -245,6 +248,7 @@ void write_tensor(Model& model, size_t index, const Kernels& kernels, PieceWrite
 GgufModelOutline outline_gguf_model(const GgufModelRequest& request) {
   const Model model(request, kernels(isa_tier()));
   GgufModelOutline outline;
+  outline.tokenizer = model.tokenizer;
   outline.file_bytes = GgufWriter::file_bytes(model.fields, model.tensors);
   for (const GgufField& field : model.fields) {
     if (field.key == "tokenizer.ggml.add_bos_token") outline.adds_bos = std::get<bool>(field.value);

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "engine/exec.h"
+#include "export/gguf_tokenizer.h"
 #include "export/mixture.h"
 #include "formats/imatrix.h"
 #include "support/file.h"
@@ -23,6 +25,8 @@ struct GgufModelRequest {
   std::string name;                  // general.name
   std::string license;               // general.license, may be empty
   std::string chat_template;         // written where the base has none; may be empty
+  // Of this base and template where they were read already; null: to read.
+  std::shared_ptr<const GgufTokenizer> tokenizer;
   fs::path out;
   // Called from the calling thread with bytes written and the whole file's bytes.
   std::function<void(uint64_t, uint64_t)> on_progress;
@@ -38,6 +42,7 @@ struct GgufModelReport {
 struct GgufModelOutline {
   uint64_t file_bytes = 0;
   bool adds_bos = false;  // run times put a BOS token before every text
+  std::shared_ptr<const GgufTokenizer> tokenizer;
 };
 // Throws Error(kBase) for what the format cannot hold.
 GgufModelOutline outline_gguf_model(const GgufModelRequest& request);

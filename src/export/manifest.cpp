@@ -120,16 +120,30 @@ ExportManifest parse_export_manifest(std::string_view text, const fs::path& path
   return m;
 }
 
-std::vector<ExportArtifact> list_artifacts(const fs::path& folder) {
+namespace {
+
+// Without their digests.
+std::vector<ExportArtifact> find_files(const fs::path& folder) {
   std::vector<ExportArtifact> all;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
     const std::string path = entry.path().lexically_relative(folder).generic_string();
-    if (path == kExportManifestFile) continue;
-    all.push_back({path, sha256_file_hex(entry.path()), entry.file_size()});
+    if (path != kExportManifestFile) all.push_back({path, "", entry.file_size()});
   }
   std::sort(all.begin(), all.end(),
             [](const ExportArtifact& a, const ExportArtifact& b) { return a.path < b.path; });
+  return all;
+}
+
+}  // namespace
+
+std::vector<ExportArtifact> list_artifacts(const fs::path& folder,
+                                           const std::map<std::string, std::string>& known) {
+  std::vector<ExportArtifact> all = find_files(folder);
+  for (ExportArtifact& a : all) {
+    const auto digest = known.find(a.path);
+    a.sha256 = digest == known.end() ? sha256_file_hex(folder / a.path) : digest->second;
+  }
   return all;
 }
 
@@ -146,7 +160,7 @@ std::vector<std::string> check_artifacts(const fs::path& folder, const ExportMan
       faults.push_back(a.path + " has other content");
     }
   }
-  for (const ExportArtifact& a : list_artifacts(folder)) {
+  for (const ExportArtifact& a : find_files(folder)) {
     const bool is_listed =
         std::any_of(manifest.artifacts.begin(), manifest.artifacts.end(),
                     [&](const ExportArtifact& listed) { return listed.path == a.path; });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,8 +46,10 @@ std::string export_manifest_text(const ExportManifest& manifest);
 // folder.
 ExportManifest parse_export_manifest(std::string_view text, const fs::path& path);
 
-// Every regular file below `folder` but the manifest, by path.
-std::vector<ExportArtifact> list_artifacts(const fs::path& folder);
+// Every regular file below `folder` but the manifest, by path. `known`: digests by path, of files
+// that are not read again.
+std::vector<ExportArtifact> list_artifacts(const fs::path& folder,
+                                           const std::map<std::string, std::string>& known = {});
 
 // Hashes what the manifest lists; returns a sentence for each file that is missing or other.
 std::vector<std::string> check_artifacts(const fs::path& folder, const ExportManifest& manifest);

@@ -56,7 +56,7 @@ struct TrainedSide {
   Batch batch;
   int64_t longest = 1;
   std::unique_ptr<Pass> pass;
-  std::vector<std::string> answers;
+  std::vector<std::vector<int32_t>> answers;
 };
 
 void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device,
@@ -113,14 +113,24 @@ void compare_tokenizers(const std::vector<TokenRow>& rows, const Tokenizer& trai
   }
 }
 
-std::string greedy_answer(Decoder& decoder, LoraAdapter* adapter, const ChatFormat& format,
-                          std::span<const int32_t> prompt, int64_t max_tokens, Device& device) {
+std::vector<int32_t> greedy_answer(Decoder& decoder, LoraAdapter* adapter, const ChatFormat& format,
+                                   std::span<const int32_t> prompt, std::span<const int32_t> draft,
+                                   int64_t max_tokens, Device& device) {
   const auto room = decoder.config().max_positions - static_cast<int64_t>(prompt.size());
   const int64_t tokens = std::min(max_tokens, room);
   if (tokens < 1) return {};
   Generator generator(decoder, adapter, device, static_cast<int64_t>(prompt.size()) + tokens);
-  const Generation said = generate(generator, prompt, tokens, format.stop_tokens(), {});
-  return format.tokenizer().decode(said.tokens, true);
+  return generate_drafted(generator, prompt, draft, tokens, format.stop_tokens()).tokens;
+}
+
+// As the trained model learned it.
+std::vector<int32_t> written_answer(const ProofRequest& request, const ProofQuestion& asked) {
+  if (asked.written.empty()) return {};
+  const TokenRow row =
+      request.format->conversation(asked.question, asked.written, request.system_prompt);
+  std::vector<int32_t> ids = row.tokens.ids();
+  ids.erase(ids.begin(), ids.begin() + row.loss_begin.value_or(0));
+  return ids;
 }
 
 size_t num_questions(const ProofRequest& request) {
@@ -129,9 +139,11 @@ size_t num_questions(const ProofRequest& request) {
 
 void ask_trained(const ProofRequest& request, Device& device, TrainedSide& trained) {
   for (size_t i = 0; i < num_questions(request); ++i) {
-    const auto prompt = request.format->prompt(request.questions[i], request.system_prompt);
+    const ProofQuestion& asked = request.questions[i];
+    const auto prompt = request.format->prompt(asked.question, request.system_prompt);
     trained.answers.push_back(greedy_answer(*request.decoder, request.adapter, *request.format,
-                                            prompt, request.max_answer_tokens, device));
+                                            prompt, written_answer(request, asked),
+                                            request.max_answer_tokens, device));
   }
 }
 
@@ -139,14 +151,15 @@ void ask_exported(const ProofRequest& request, TrainedSide& trained, LoadedModel
                   Device& device, ProofResult& result) {
   for (size_t i = 0; i < num_questions(request); ++i) {
     ProofAnswer answer;
-    answer.question = request.questions[i];
+    answer.question = request.questions[i].question;
     const auto prompt = request.format->prompt(answer.question, request.system_prompt);
     const auto other = exported.format->prompt(answer.question, request.system_prompt);
     answer.is_same_prompt = prompt == other;
     count_text(result, answer.is_same_prompt, answer.question);
-    answer.trained = std::move(trained.answers[i]);
-    answer.exported = greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format,
-                                    other, request.max_answer_tokens, device);
+    const auto said = greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format,
+                                    other, trained.answers[i], request.max_answer_tokens, device);
+    answer.trained = request.format->tokenizer().decode(trained.answers[i], true);
+    answer.exported = exported.format->tokenizer().decode(said, true);
     result.answers.push_back(std::move(answer));
   }
 }

@@ -43,6 +43,12 @@ ProofLimits gguf_limits(Quant quant, const BaseFormat& trained_on);
 ProofLimits merged_limits(const BaseFormat& trained_on);
 ProofLimits adapter_limits(const BaseFormat& trained_on);
 
+struct ProofQuestion {
+  std::string question;
+  // The document's answer: a guess of the model's, which is faster where it is right.
+  std::string written;
+};
+
 struct ProofRequest {
   // The trained model: a decoder, its adapter (null: none) and the base's own format. The decoder
   // may be held in any form; what was exported is run in its computing type. bf16 is faster where
@@ -56,7 +62,7 @@ struct ProofRequest {
   ProofLimits limits;
   // The document's rows, of which some are taken, and its questions, of which the first are asked.
   std::span<const TokenRow> rows;
-  std::vector<std::string> questions;
+  std::vector<ProofQuestion> questions;
   std::optional<std::string> system_prompt;
   int64_t max_tokens = 512;  // of all rows together, prompts included
   int64_t max_questions = 2;

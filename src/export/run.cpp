@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <map>
+#include <memory>
 #include <tuple>
 
 #include "export/export_fault.h"
@@ -100,13 +102,18 @@ class Export {
             adapter_,
             folder,
             store_.cache() / "imatrix" / measured,
-            limits(gguf_limits(*plan_.quant, trained_on))};
+            limits(gguf_limits(*plan_.quant, trained_on)),
+            tokenizer_};
   }
 
   // Says size and time, and refuses what does not fit.
   void announce(const fs::path& folder) {
     uint64_t bytes = uint64_t{16} << 20;
-    if (plan_.is_gguf()) bytes += gguf_export_bytes(gguf(folder));
+    if (plan_.is_gguf()) {
+      const GgufExportOutline outline = outline_gguf_export(gguf(folder));
+      bytes += outline.bytes;
+      tokenizer_ = outline.tokenizer;
+    }
     const bool copies_base =
         plan_.target == ExportTarget::kHf || inputs_.info == nullptr || inputs_.info->hf_id.empty();
     if (!plan_.is_gguf() && copies_base) bytes += hf_model_bytes(prepared().base.folder);
@@ -319,7 +326,11 @@ class Export {
     m.base_model_hf_id = inputs_.base_id();
     m.base_model_revision = inputs_.base_revision();
     m.adapter_version = inputs_.adapter_version();
-    m.artifacts = list_artifacts(folder);
+    std::map<std::string, std::string> proved;
+    for (const ProofResult& proof : result_.proofs) {
+      for (const ProvedFile& file : proof.files) proved[file.path] = file.sha256;
+    }
+    m.artifacts = list_artifacts(folder, proved);
     return m;
   }
 
@@ -357,6 +368,7 @@ class Export {
   fs::path adapter_;
   std::optional<OllamaProgram> ollama_;
   std::optional<std::string> ollama_name_;
+  std::shared_ptr<const GgufTokenizer> tokenizer_;
   std::optional<GgufExportReport> gguf_;
   std::string no_template_reason_;
   ExportResult result_;

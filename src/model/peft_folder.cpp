@@ -44,8 +44,9 @@ class WeightReader {
            "the adapter belongs to another base");
     }
     Tensor out = f32_of(*t);
-    for (int64_t i = 0; i < out.numel(); ++i) {
-      if (std::isfinite(out.f32()[i])) continue;
+    bool is_finite = true;
+    for (int64_t i = 0; i < out.numel(); ++i) is_finite &= std::isfinite(out.f32()[i]);
+    if (!is_finite) {
       fail("tensor \"" + name + "\" holds a number that is not finite",
            "the file is damaged, or its training went wrong; train again");
     }

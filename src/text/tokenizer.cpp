@@ -50,6 +50,14 @@ Tokenizer Tokenizer::load(const fs::path& tokenizer_json) {
   return from_json(parse_json(text, tokenizer_json.string()), tokenizer_json.string());
 }
 
+Tokenizer Tokenizer::from_file(const SkimmedFile& file, std::string_view path) {
+  try {
+    return Tokenizer(std::make_shared<const Tables>(file.json, &file.lists));
+  } catch (const Error& error) {
+    throw error.at({std::string(path)});
+  }
+}
+
 Tokenizer Tokenizer::from_json(const Json& json, std::string_view path) {
   try {
     return Tokenizer(std::make_shared<const Tables>(json));

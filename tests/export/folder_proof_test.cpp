@@ -51,7 +51,7 @@ class FolderProofTest : public ::testing::Test {
     r.exported = &exported;
     r.limits = limits;
     r.rows = rows_;
-    r.questions = {"What swims?"};
+    r.questions = {{"What swims?", ""}};
     return prove_export(r, device_);
   }
   ProofResult prove_hf() { return prove(ExportedHf(out_), merged_limits({})); }

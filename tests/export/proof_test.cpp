@@ -29,7 +29,7 @@ class ProofTest : public testing::Test {
           std::pair("What is cold?", "The river, in the winter.")}) {
       rows_.push_back(format_->conversation(question, answer, std::nullopt));
       rows_.back().id = rows_.size() * 7919 % 5;
-      questions_.push_back(question);
+      questions_.push_back({question, answer});
     }
   }
 
@@ -63,7 +63,7 @@ class ProofTest : public testing::Test {
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<ChatFormat> format_;
   std::vector<TokenRow> rows_;
-  std::vector<std::string> questions_;
+  std::vector<ProofQuestion> questions_;
   std::unique_ptr<ExportedGguf> exported_;
 };
 
