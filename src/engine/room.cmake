@@ -6,6 +6,7 @@ target_link_libraries(dlm_engine PRIVATE OpenMP::OpenMP_CXX)
 set(kernel_flags -O3 -Wno-psabi -Wno-ignored-attributes -Wno-pedantic -Wno-maybe-uninitialized -Wno-uninitialized)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   list(REMOVE_ITEM kernel_flags -Wno-maybe-uninitialized)  # which it does not know
+  list(APPEND kernel_flags -Wno-pass-failed)  # with sanitizers it leaves some loops rolled
 endif()
 set_source_files_properties(${CMAKE_SOURCE_DIR}/src/engine/cpu/kernels_scalar.cpp PROPERTIES
   COMPILE_OPTIONS "${kernel_flags}")
