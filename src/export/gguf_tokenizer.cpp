@@ -165,7 +165,7 @@ GgufTokenizer gguf_tokenizer(const fs::path& base, const ModelConfig& config,
   const std::string text = read_file(path, kMostBytes);
   const SkimmedFile file = read_tokenizer_file(text, path.string());
   const Json tokenizer_config = read_json_or_empty(base / "tokenizer_config.json");
-  const Tokenizer tokenizer = Tokenizer::from_file(file, path.string());
+  const Tokenizer tokenizer = Tokenizer::from_file(file, text, path.string());
   GgufVocabulary vocabulary =
       gguf_vocabulary(tokenizer, file.json, file.lists, config, path.string());
   Specials specials(file.json, tokenizer_config, config_json);

@@ -156,8 +156,11 @@ void ask_exported(const ProofRequest& request, TrainedSide& trained, LoadedModel
     const auto other = exported.format->prompt(answer.question, request.system_prompt);
     answer.is_same_prompt = prompt == other;
     count_text(result, answer.is_same_prompt, answer.question);
+    // A model of the same numbers makes the same passes, so that no rounding lies between the two.
+    const auto draft =
+        request.quant ? trained.answers[i] : written_answer(request, request.questions[i]);
     const auto said = greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format,
-                                    other, trained.answers[i], request.max_answer_tokens, device);
+                                    other, draft, request.max_answer_tokens, device);
     answer.trained = request.format->tokenizer().decode(trained.answers[i], true);
     answer.exported = exported.format->tokenizer().decode(said, true);
     result.answers.push_back(std::move(answer));

@@ -27,6 +27,7 @@ std::span<const float> Generator::prefill(std::span<const int32_t> prompt) {
 }
 
 int64_t Generator::prefill(std::span<const int32_t> prompt, std::span<const int32_t> draft) {
+  check(!prompt.empty(), "generation needs at least one token");
   const ModelConfig& config = decoder_.config();
   const auto num_prompt = static_cast<int64_t>(prompt.size());
   const auto num_both = num_prompt + static_cast<int64_t>(draft.size());
@@ -194,8 +195,8 @@ Generation generate_drafted(Generator& generator, std::span<const int32_t> promp
   const auto stop =
       std::find_first_of(draft.begin(), draft.end(), stop_tokens.begin(), stop_tokens.end());
   const int64_t room = generator.capacity() - static_cast<int64_t>(prompt.size());
-  const int64_t count = std::min({stop - draft.begin(), max_tokens, std::max<int64_t>(0, room)});
-  draft = draft.first(static_cast<size_t>(count));
+  const int64_t count = std::min({stop - draft.begin(), max_tokens, room});
+  draft = draft.first(static_cast<size_t>(std::max<int64_t>(0, count)));
   const int64_t accepted = generator.prefill(prompt, draft);
   Generation out;
   out.tokens.assign(draft.begin(), draft.begin() + accepted);

@@ -22,7 +22,8 @@ class Generator {
   std::span<const float> prefill(std::span<const int32_t> prompt);
   // The same for the prompt and, in one pass with it, for those first tokens of `draft` that are
   // each the likeliest where they stand (speculative decoding, Leviathan et al. 2023, greedy).
-  // Returns how many; logits() follow the last of them. Prompt and draft together fit the capacity.
+  // Returns how many; logits() follow the last of them. The prompt has a token, and both fit the
+  // capacity.
   int64_t prefill(std::span<const int32_t> prompt, std::span<const int32_t> draft);
   // Appends one token. Throws Error(kInference) when the cache is full.
   std::span<const float> step(int32_t token);
@@ -78,7 +79,9 @@ struct Generation {
 Generation generate(Generator& generator, std::span<const int32_t> prompt, int64_t max_tokens,
                     std::span<const int32_t> stop_tokens, const SamplingOptions& options,
                     const std::function<bool(int32_t)>& on_token = {});
-// The likeliest tokens after `prompt`, faster where they begin as `draft` does.
+// The likeliest tokens after `prompt`, faster where they begin as `draft` does. Up to rounding what
+// generate() gives: several tokens in one pass are multiplied otherwise than one at a time, which
+// may decide between two that are nearly equally likely.
 Generation generate_drafted(Generator& generator, std::span<const int32_t> prompt,
                             std::span<const int32_t> draft, int64_t max_tokens,
                             std::span<const int32_t> stop_tokens);

@@ -81,7 +81,8 @@ std::string format_progress(const ProgressState& state, int width) {
   if (state.total > 0) {
     const auto left = static_cast<double>(state.total - std::min(state.total, state.done));
     const double per_second = done_per_second(state);
-    tail += "  ETA " + format_duration(per_second > 0 ? left / per_second : INFINITY);
+    const double seconds = per_second > 0 ? left / per_second : INFINITY;
+    tail += "  ETA " + format_duration(left > 0 ? seconds : 0);
   }
   const std::string note = state.note.empty() ? "" : "  " + state.note;
   const int room = width - static_cast<int>(head.size() + tail.size() + note.size()) - 3;

@@ -28,8 +28,8 @@ class SharedText {
   }
   operator std::string_view() const { return view(); }
   std::string str() const { return std::string(view()); }
-  size_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
+  size_t size() const { return whole_ ? size_ : 0; }
+  bool empty() const { return size() == 0; }
 
   friend bool operator==(const SharedText& a, const SharedText& b) { return a.view() == b.view(); }
   friend bool operator==(const SharedText& a, std::string_view b) { return a.view() == b; }

@@ -41,20 +41,18 @@ void check_utf8(std::string_view text) {
 Tokenizer Tokenizer::load(const fs::path& tokenizer_json) {
   const std::string text = read_file(tokenizer_json);
   if (const auto file = skim_tokenizer_file(text)) {
-    try {
-      return Tokenizer(std::make_shared<const Tables>(file->json, &file->lists));
-    } catch (const Error&) {
-      // What is wrong is said below, by the way that knows the whole file.
-    }
+    return from_file(*file, text, tokenizer_json.string());
   }
   return from_json(parse_json(text, tokenizer_json.string()), tokenizer_json.string());
 }
 
-Tokenizer Tokenizer::from_file(const SkimmedFile& file, std::string_view path) {
+Tokenizer Tokenizer::from_file(const SkimmedFile& file, std::string_view text,
+                               std::string_view path) {
   try {
     return Tokenizer(std::make_shared<const Tables>(file.json, &file.lists));
-  } catch (const Error& error) {
-    throw error.at({std::string(path)});
+  } catch (const Error&) {
+    // What is wrong, or written twice, is known by the way that reads the whole file.
+    return from_json(parse_json(text, std::string(path)), path);
   }
 }
 

@@ -25,7 +25,8 @@ class Tokenizer {
   // Throw Error(kFormat) with `path` as the place; load() also Error(kIo).
   static Tokenizer from_json(const Json& json, std::string_view path);
   static Tokenizer load(const fs::path& tokenizer_json);
-  static Tokenizer from_file(const SkimmedFile& file, std::string_view path);
+  // `file` is what was read of `text`.
+  static Tokenizer from_file(const SkimmedFile& file, std::string_view text, std::string_view path);
   // The ids that programs of such files give, control tokens in the text recognised. Throws
   // Error(kFormat) with `path` as the place.
   static Tokenizer from_vocabulary(const Vocabulary& vocabulary, std::string_view path);

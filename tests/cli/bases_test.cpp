@@ -134,7 +134,9 @@ TEST_F(BasesCommand, GoesOnAfterBeingKilled) {
     // Half of it, and then nothing more comes.
     HttpServerReply reply = part_of(weights, request, "tag");
     reply.headers.emplace_back("Content-Length", std::to_string(reply.body.size()));
-    reply.body = reply.body.substr(0, weights.size() / 2);
+    // And nothing to one who asks again.
+    const bool is_first = request.header("range").empty();
+    reply.body = reply.body.substr(0, is_first ? weights.size() / 2 : 0);
     return reply;
   };
   fs::path part = blob();

@@ -120,6 +120,20 @@ TEST_F(GgufTokenizerTest, WritesPiecesWithScoresInTheOrderOfMerges) {
   EXPECT_TRUE(keys.get<bool>("tokenizer.ggml.add_space_prefix"));
 }
 
+TEST_F(GgufTokenizerTest, TakesTheLastOfEqualKeysAsTheTokenizerDoes) {
+  const std::string once = pieces(kLlamaNormalizer);
+  write(once);
+  const Keys expected(folder_.path(), rows(10));
+  std::string twice = once;
+  twice.replace(twice.find(R"("a":4)"), 5, R"("b":4,"a":4)");
+  write(twice);
+  const Keys keys(folder_.path(), rows(10));
+  EXPECT_EQ(keys.list<std::string>("tokenizer.ggml.tokens"),
+            expected.list<std::string>("tokenizer.ggml.tokens"));
+  EXPECT_EQ(keys.list<float>("tokenizer.ggml.scores"),
+            expected.list<float>("tokenizer.ggml.scores"));
+}
+
 TEST_F(GgufTokenizerTest, PiecesWithoutABlankInFront) {
   write(pieces(R"("normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},)"
                R"("pre_tokenizer":{"type":"Split","pattern":{"String":" "},)"

@@ -1,8 +1,10 @@
-// Greedy generation along a draft: the same tokens as without, wherever the draft is wrong.
+// Greedy generation along a draft: the same tokens as without where no two are nearly equally
+// likely, wherever the draft is wrong.
 #include <gtest/gtest.h>
 
 #include "model/generate.h"
 #include "model/tiny_decoder.h"
+#include "support/error.h"
 
 namespace dlm {
 namespace {
@@ -50,8 +52,15 @@ TEST_P(Drafted, KeepsToItsLimits) {
   const std::vector<int32_t> said = plain(13);
   EXPECT_EQ(drafted(said, 5), plain(5));
   EXPECT_EQ(drafted(said, 0), plain(0));
+  EXPECT_EQ(drafted(said, -1), plain(-1));
   EXPECT_EQ(drafted(said, 13, {}, 11), plain(13, {}, 11));
   EXPECT_EQ(drafted(said, 13, {}, 7), plain(13, {}, 7));
+}
+
+TEST_P(Drafted, NeedsAPrompt) {
+  prompt_.clear();
+  EXPECT_THROW(plain(3), Error);
+  EXPECT_THROW(drafted({1, 2}, 3), Error);
 }
 
 TEST_P(Drafted, StopsAtAStopToken) {

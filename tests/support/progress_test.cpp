@@ -40,6 +40,7 @@ TEST(Progress, KnowsBothEnds) {
             "x  10% 1/10  20.0 s/step  ETA 3:00");
   EXPECT_EQ(format_progress({"x", 60, 100, 5, "it", "", 50}, 40),
             "x  60% 60/100  2.0 it/s  ETA 0:20");
+  EXPECT_EQ(format_progress({"x", 4, 4, 1, "it", "", 4}, 30), "x 100% 4/4  ETA 0:00");
   EXPECT_EQ(format_progress({"x", 50, 100, 5, "it", "", 50}, 40),
             "x  50% [#######       ] 50/100  ETA -:--");
 }

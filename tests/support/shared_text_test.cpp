@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <utility>
 
 #include "support/error.h"
 
@@ -33,6 +34,14 @@ TEST(SharedText, NothingHasNoWhole) {
   EXPECT_TRUE(whole.part({}).empty());
   EXPECT_EQ(SharedText(), SharedText(""));
   EXPECT_EQ(SharedText().view(), "");
+}
+
+TEST(SharedText, IsEmptyOnceMovedAway) {
+  SharedText whole("text");
+  const SharedText taken = std::move(whole);
+  EXPECT_EQ(taken, "text");
+  EXPECT_TRUE(whole.empty());
+  EXPECT_EQ(whole.size(), 0u);
 }
 
 TEST(SharedText, RefusesPiecesOfOtherTexts) {

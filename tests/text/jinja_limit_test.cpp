@@ -128,6 +128,11 @@ TEST(JinjaLimits, StopHostileTemplates) {
   expect_cases(kLimits);
 }
 
+TEST(JinjaLimits, RepeatNothingAtOnce) {
+  EXPECT_EQ(render_or_message("{{ '' * 9000000000000000000 }}{{ [] * 9000000000000000000 }}"),
+            "[]");
+}
+
 TEST(JinjaLimits, StopSourceThatNestsTooDeeply) {
   const std::string deep = "{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}";
   EXPECT_EQ(render_or_message(deep), "1: the template nests too deeply");

@@ -12,8 +12,9 @@ namespace {
 using Kind = Value::Kind;
 
 Value repeat(Meter& meter, const Value& value, int64_t count) {
-  const size_t times = count > 0 ? static_cast<size_t>(count) : 0;
   const size_t size = value.is_string() ? value.as_string().size() : value.as_list().size();
+  // Nothing stays nothing: its repetitions would cost time that no limit sees.
+  const size_t times = count > 0 && size > 0 ? static_cast<size_t>(count) : 0;
   if (times > 0 && size > std::numeric_limits<uint32_t>::max() / times) {
     meter.fail("the template makes too much data");
   }
