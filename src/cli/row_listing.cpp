@@ -34,7 +34,7 @@ struct ShownRow {
 };
 
 ShownRow shown(const TokenRow& row) {
-  ShownRow out{row.tokens.ids(), std::max<size_t>(1, row.loss_begin.value_or(row.tokens.size()))};
+  ShownRow out{row.tokens, std::max<size_t>(1, row.loss_begin.value_or(row.tokens.size()))};
   if (row.next >= 0) out.ids.push_back(row.next);
   out.loss_begin = std::min(out.loss_begin, out.ids.size());
   return out;
@@ -61,7 +61,7 @@ RowListing list_rows(const Prepared& prepared) {
   if (holds_out(num_trained_pairs(prepared, listing.copies))) {
     listing.held_out = held_out(prepared, listing.seed);
   } else {
-    listing.held_out.assign(prepared.token_rows.size(), false);
+    listing.held_out.assign(prepared.outlines.size(), false);
   }
   return listing;
 }
@@ -70,8 +70,9 @@ void write_rows(const RowListing& listing, bool has_colour,
                 const std::function<void(const std::string&)>& write) {
   const char* const open = has_colour ? "\033[32m" : "⟦";
   const char* const close = has_colour ? "\033[0m" : "⟧";
-  for (size_t i = 0; i < listing.prepared.token_rows.size(); ++i) {
-    const TokenRow& row = listing.prepared.token_rows[i];
+  const std::vector<RowOutline>& outlines = listing.prepared.outlines;
+  for (size_t i = 0; i < outlines.size(); ++i) {
+    const TokenRow row = token_row(listing.prepared, outlines[i]);
     const DocumentRow& source = listing.prepared.rows.rows[row.source];
     const ShownRow all = shown(row);
     const std::span<const int32_t> ids = all.ids;
@@ -90,7 +91,7 @@ void write_rows(const RowListing& listing, bool has_colour,
 namespace {
 
 Json row_json(const RowListing& listing, size_t i) {
-  const TokenRow& row = listing.prepared.token_rows[i];
+  const TokenRow row = token_row(listing.prepared, listing.prepared.outlines[i]);
   const DocumentRow& source = listing.prepared.rows.rows[row.source];
   const ShownRow all = shown(row);
   const std::span<const int32_t> ids = all.ids;
@@ -128,7 +129,7 @@ Json row_json(const RowListing& listing, size_t i) {
 
 void write_rows_json(const RowListing& listing,
                      const std::function<void(const std::string&)>& write) {
-  const size_t num_rows = listing.prepared.token_rows.size();
+  const size_t num_rows = listing.prepared.outlines.size();
   if (num_rows == 0) {
     write("[]\n");
     return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "data/prose_chunks.h"
 #include "support/error.h"
@@ -81,22 +82,6 @@ std::optional<std::string> named_token(const Json& tokenizer_config, const char*
   if (value != nullptr && value->is_object()) value = value->find("content");
   if (value == nullptr || !value->is_string()) return std::nullopt;
   return value->as_string();
-}
-
-std::vector<int32_t> TokenRow::labels() const {
-  std::vector<int32_t> labels;
-  if (!loss_begin) return labels;
-  labels.assign(tokens.size(), -1);
-  for (size_t i = std::max<size_t>(*loss_begin, 1); i < tokens.size(); ++i)
-    labels[i - 1] = tokens[i];
-  if (!labels.empty()) labels.back() = next;
-  return labels;
-}
-
-int64_t TokenRow::num_labels() const {
-  if (!loss_begin || tokens.empty()) return 0;
-  const size_t first = std::min(std::max<size_t>(*loss_begin, 1), tokens.size());
-  return static_cast<int64_t>(tokens.size() - first) + (next >= 0);
 }
 
 ChatFormat ChatFormat::load(const fs::path& folder) {
@@ -337,7 +322,7 @@ TokenRow ChatFormat::conversation(std::string_view question, std::string_view an
   }
   ids.resize(end);
   TokenRow row;
-  row.tokens = ids;
+  row.tokens = std::move(ids);
   row.loss_begin = static_cast<uint32_t>(answer_begin);
   return row;
 }
@@ -357,22 +342,26 @@ std::vector<int32_t> ChatFormat::encode_within(std::string_view text, size_t beg
   return ids;
 }
 
-std::vector<TokenRow> ChatFormat::text_rows(std::string_view text, int64_t max_tokens) const {
+void ChatFormat::for_each_text_row(std::string_view text, int64_t max_tokens,
+                                   const std::function<void(TokenRow)>& on_row) const {
   const size_t prefix = text_prefix_.size();
   const auto room = std::max<int64_t>(1, max_tokens - static_cast<int64_t>(prefix));
-  std::vector<TokenRow> rows;
-  std::vector<int32_t> all_ids;
+  // The row before, whose last label is the first token of the next.
+  std::optional<TokenRow> last;
+  const auto end_last = [&](std::optional<int32_t> next) {
+    if (!last) return;
+    last->next = next.value_or(-1);
+    if (last->num_labels() > 0) on_row(*std::exchange(last, std::nullopt));
+  };
   const auto add = [&](std::span<const int32_t> ids, const ProseChunk& chunk) {
     TokenRow row;
-    all_ids = text_prefix_;
-    all_ids.insert(all_ids.end(), ids.begin(), ids.end());
-    row.tokens = all_ids;
-    // The first token of a later row is the last label of the row before.
-    row.loss_begin = static_cast<uint32_t>(rows.empty() ? prefix : prefix + 1);
+    row.tokens = text_prefix_;
+    row.tokens.insert(row.tokens.end(), ids.begin(), ids.end());
+    row.loss_begin = static_cast<uint32_t>(last ? prefix + 1 : prefix);
     row.text_begin = static_cast<uint32_t>(chunk.begin);
     row.text_end = static_cast<uint32_t>(chunk.end);
-    if (!rows.empty()) rows.back().next = ids.front();
-    rows.push_back(std::move(row));
+    end_last(ids.front());
+    last = std::move(row);
   };
   cut_prose(
       text, room, [&](size_t begin, size_t end) { return encode_within(text, begin, end); },
@@ -383,9 +372,17 @@ std::vector<TokenRow> ChatFormat::text_rows(std::string_view text, int64_t max_t
           ids = ids.subspan(count);
         }
       });
-  if (!rows.empty() && end_of_text_) rows.back().next = *end_of_text_;
-  std::erase_if(rows, [](const TokenRow& row) { return row.num_labels() == 0; });
-  return rows;
+  end_last(end_of_text_);
+}
+
+std::vector<int32_t> ChatFormat::text_row_tokens(std::string_view text,
+                                                 const RowOutline& outline) const {
+  std::vector<int32_t> ids = encode_within(text, outline.text_begin, outline.text_end);
+  ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(
+                                           std::min<size_t>(outline.first_token, ids.size())));
+  ids.insert(ids.begin(), text_prefix_.begin(), text_prefix_.end());
+  if (ids.size() > outline.num_tokens) ids.resize(outline.num_tokens);
+  return ids;
 }
 
 std::string default_template_warning(const ChatFormat& format) {

@@ -11,32 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "data/token_ids.h"
+#include "data/token_row.h"
 #include "support/file.h"
 #include "text/chat_template.h"
 #include "text/default_template.h"
 #include "text/tokenizer.h"
 
 namespace dlm {
-
-// One training row. Its loss covers one run of tokens up to the end, so labels need no memory of
-// their own.
-struct TokenRow {
-  TokenIds tokens;
-  // tokens[loss_begin] and all behind it carry loss (but for tokens[0], which nothing predicts);
-  // none: what is to be learned is not known yet.
-  std::optional<uint32_t> loss_begin;
-  int32_t next = -1;    // the token behind the last one, which carries loss too; -1: none
-  uint64_t id = 0;      // of its content; keys the row's random numbers
-  uint32_t source = 0;  // which document row it came from
-  // Prose: the bytes of the document row's text.
-  uint32_t text_begin = 0;
-  uint32_t text_end = 0;
-
-  // labels()[i] is the token after tokens[i] where it carries loss, else -1. Empty when not known.
-  std::vector<int32_t> labels() const;
-  int64_t num_labels() const;
-};
 
 // A base's tokenizer, chat template and end tokens, as one thing.
 class ChatFormat {
@@ -75,7 +56,12 @@ class ChatFormat {
   // `max_tokens` that follow on each other. Each row begins with what the tokenizer puts before
   // texts; every token of the text is a label once, but for the first where nothing stands before
   // it.
-  std::vector<TokenRow> text_rows(std::string_view text, int64_t max_tokens) const;
+  void for_each_text_row(std::string_view text, int64_t max_tokens,
+                         const std::function<void(TokenRow)>& on_row) const;
+  // How many tokens each of them begins with that are not the text's.
+  size_t text_prefix_size() const { return text_prefix_.size(); }
+  // The tokens of one of them again, from its outline.
+  std::vector<int32_t> text_row_tokens(std::string_view text, const RowOutline& outline) const;
 
  private:
   static ChatFormat read(const fs::path& base_folder);

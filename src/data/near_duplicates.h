@@ -3,6 +3,9 @@
 // resemblance and containment of documents", 1997) proposes, the exact Jaccard index decides.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,7 +24,10 @@ struct ComparedRow {
 //   the questions are the same.
 // and so are rows that are linked by others. Which rows are linked does not depend on their order,
 // but for rows of which very many have the same short answer.
-std::vector<size_t> near_duplicate_clusters(std::span<const ComparedRow> rows);
+//
+// `row_at` gives the texts of row i; they stay where they are, since documents have many rows.
+std::vector<uint32_t> near_duplicate_clusters(size_t num_rows,
+                                              const std::function<ComparedRow(size_t i)>& row_at);
 
 // Share of equal elements of two sets, each sorted.
 double jaccard(std::span<const uint64_t> a, std::span<const uint64_t> b);

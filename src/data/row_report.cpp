@@ -21,7 +21,7 @@ using RowNumber = uint32_t;
 constexpr RowNumber kNoRow = std::numeric_limits<RowNumber>::max();
 
 std::tuple<RowKind, std::string_view, std::string_view> content(const DocumentRow& row) {
-  return {row.kind, row.kind == RowKind::kText ? row.text : row.question, row.answer};
+  return {row.kind, row.kind == RowKind::kText ? row.text() : row.question(), row.answer()};
 }
 
 // For each row the first one that trains the same; for that one, itself.
@@ -55,7 +55,7 @@ std::vector<RowNumber> first_of_question(const std::vector<DocumentRow>& rows,
     if (row.kind != RowKind::kChat || row.origin == RowOrigin::kReplay || first_same[i] != i) {
       continue;
     }
-    asked.push_back({sequence_hash(word_hashes(row.question)), i});
+    asked.push_back({sequence_hash(word_hashes(row.question())), i});
   }
   std::sort(asked.begin(), asked.end());
   std::vector<RowNumber> first(rows.size(), kNoRow);
@@ -114,7 +114,7 @@ std::vector<Warning> drop_repeated_rows(DocumentRows& rows, const std::string& d
       }
     } else if (first_asked[i] != kNoRow) {
       const DocumentRow& first = all_rows[first_asked[i]];
-      if (word_hashes(first.answer) != word_hashes(row.answer)) {
+      if (word_hashes(first.answer()) != word_hashes(row.answer())) {
         contradicted.add(
             place, "this question has another answer " + at_line(first) + "; both are trained");
       }

@@ -15,10 +15,10 @@
 
 namespace dlm {
 
-enum class RowKind { kText, kChat };
+enum class RowKind : uint8_t { kText, kChat };
 
 // Where a row came from. Rows of the replay corpus are never held out for validation.
-enum class RowOrigin { kDocument, kSource, kReplay };
+enum class RowOrigin : uint8_t { kDocument, kSource, kReplay };
 
 // What rows of one section have in common.
 struct RowSection {
@@ -26,21 +26,46 @@ struct RowSection {
   std::string source_path;                  // of its file below the source's root
   std::map<std::string, std::string> tags;  // of source files
   double weight = 1;                        // how often its rows are trained, by its tags
+  SharedText content;
 };
 
-// Texts are parts of the document's.
-struct DocumentRow {
+// Its texts are parts of its section's content. Documents have many rows, so one is small.
+class DocumentRow {
+ public:
+  DocumentRow() = default;
+  // Of parts of the section's content.
+  static DocumentRow of_prose(std::shared_ptr<const RowSection> section, std::string_view text);
+  static DocumentRow of_pair(std::shared_ptr<const RowSection> section, std::string_view question,
+                             std::string_view answer);
+
+  std::string_view question() const { return view(question_); }
+  std::string_view answer() const { return kind == RowKind::kChat ? view(said_) : ""; }
+  // Prose, trimmed.
+  std::string_view text() const { return kind == RowKind::kText ? view(said_) : ""; }
+  // Of all its texts.
+  size_t num_bytes() const { return size_t{question_.size} + said_.size; }
+
+  // Never null; where it is replaced, the other has the same content.
+  std::shared_ptr<const RowSection> section = no_section();
+  int32_t line = 0;       // in the document
+  int32_t sub_index = 0;  // occurrence number within its section id, from 0
   RowKind kind = RowKind::kText;
   RowOrigin origin = RowOrigin::kDocument;
   bool is_probe = false;
-  int line = 0;         // in the document
-  SharedText text;      // prose, trimmed
-  SharedText question;  // chat
-  SharedText answer;
-  int64_t sub_index = 0;  // occurrence number within its section id, from 0
-  std::shared_ptr<const RowSection> section = no_section();
 
+ private:
+  struct Part {
+    uint32_t begin = 0;
+    uint32_t size = 0;
+  };
   static std::shared_ptr<const RowSection> no_section();
+  Part part(std::string_view piece) const;
+  std::string_view view(Part part) const {
+    return section->content.view().substr(part.begin, part.size);
+  }
+
+  Part question_;
+  Part said_;  // the answer, or the prose
 };
 
 struct DocumentRows {

@@ -1,7 +1,10 @@
 #include "data/split.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string>
+
+#include <fmt/format.h>
 
 #include "data/rows.h"
 #include "support/hash.h"
@@ -10,43 +13,46 @@ namespace dlm {
 
 namespace {
 
-// As a section's id: the first 16 hex digits of SHA-256, over question and text.
-std::string content_id(const ComparedRow& row) {
+// As a section's id: the first 16 hex digits of SHA-256, over question and text; here as a number.
+uint64_t content_id(const ComparedRow& row) {
   Sha256 hash;
   hash.update(row.question);
   hash.update(std::string_view("\0", 1));
   hash.update(row.text);
-  return hash.hex().substr(0, 16);
+  const std::string hex = hash.hex();
+  uint64_t id = 0;
+  std::from_chars(hex.data(), hex.data() + 16, id, 16);
+  return id;
 }
 
 }  // namespace
 
-std::vector<bool> held_out_rows(std::span<const SplitRow> rows, int64_t seed, double fraction) {
-  std::vector<ComparedRow> contents;
-  contents.reserve(rows.size());
-  for (const SplitRow& row : rows) contents.push_back(row.content);
-  const std::vector<size_t> cluster_of = near_duplicate_clusters(contents);
+std::vector<bool> held_out_rows(size_t num_rows, const std::function<SplitRow(size_t)>& row_at,
+                                int64_t seed, double fraction) {
+  const std::vector<uint32_t> cluster_of =
+      near_duplicate_clusters(num_rows, [&](size_t i) { return row_at(i).content; });
 
   struct Cluster {
-    std::string id;  // the least of its rows' ids
-    size_t size = 0;
+    uint64_t id = 0;  // the least of its rows' ids
+    uint32_t size = 0;
     bool must_train = false;
   };
-  std::vector<Cluster> clusters(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
+  std::vector<Cluster> clusters(num_rows);
+  for (size_t i = 0; i < num_rows; ++i) {
     Cluster& cluster = clusters[cluster_of[i]];
-    std::string id = content_id(rows[i].content);
-    if (cluster.size++ == 0 || id < cluster.id) cluster.id = std::move(id);
-    cluster.must_train = cluster.must_train || rows[i].must_train;
+    const SplitRow row = row_at(i);
+    const uint64_t id = content_id(row.content);
+    if (cluster.size++ == 0 || id < cluster.id) cluster.id = id;
+    cluster.must_train = cluster.must_train || row.must_train;
   }
-  std::vector<bool> held_out(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
+  std::vector<bool> held_out(num_rows);
+  for (size_t i = 0; i < num_rows; ++i) {
     const Cluster& cluster = clusters[cluster_of[i]];
     held_out[i] = !cluster.must_train && cluster.size <= kLargestHeldOutCluster &&
-                  is_held_out(split_bucket(seed, cluster.id, 0), fraction);
+                  is_held_out(split_bucket(seed, fmt::format("{:016x}", cluster.id), 0), fraction);
   }
   if (std::all_of(held_out.begin(), held_out.end(), [](bool held) { return held; })) {
-    held_out.assign(rows.size(), false);
+    held_out.assign(num_rows, false);
   }
   return held_out;
 }

@@ -3,8 +3,9 @@
 // row but those that it is like.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <span>
+#include <functional>
 #include <vector>
 
 #include "data/near_duplicates.h"
@@ -20,6 +21,8 @@ struct SplitRow {
 inline constexpr size_t kLargestHeldOutCluster = 16;
 
 // True for the rows that are held out, about `fraction` of them; none when no other row were left.
-std::vector<bool> held_out_rows(std::span<const SplitRow> rows, int64_t seed, double fraction);
+// `row_at` gives row i.
+std::vector<bool> held_out_rows(size_t num_rows, const std::function<SplitRow(size_t i)>& row_at,
+                                int64_t seed, double fraction);
 
 }  // namespace dlm

@@ -16,25 +16,9 @@ namespace {
 
 // More files than these are made one.
 constexpr size_t kMostSegments = 16;
-constexpr const char* kSegmentSuffix = ".tokens";
 constexpr const char* kUses = "uses";
 constexpr const char* kLastRun = "last-run.json";
 constexpr size_t kUseBytes = sizeof(TokenCacheKey) + sizeof(int64_t);
-
-std::string segment_name(int64_t number) {
-  std::string digits = std::to_string(number);
-  return std::string(6 - std::min<size_t>(6, digits.size()), '0') + digits + kSegmentSuffix;
-}
-
-// 0 for other files.
-int64_t segment_number(const fs::path& path) {
-  const std::string stem = path.stem().string();
-  if (path.extension() != kSegmentSuffix || stem.empty() || stem.size() > 12 ||
-      stem.find_first_not_of("0123456789") != stem.npos) {
-    return 0;
-  }
-  return std::stoll(stem);
-}
 
 std::optional<FileLock> try_lock(const fs::path& folder) {
   return FileLock::try_acquire(folder / ".lock");
@@ -70,161 +54,146 @@ TokenCacheKey token_cache_key(std::span<const std::string_view> parts) {
 }
 
 TokenCache::TokenCache(fs::path folder) : folder_(std::move(folder)) {
-  if (is_folder(folder_)) read_segments();
+  if (is_folder(folder_)) read_index();
 }
 
-void TokenCache::read_segments() {
-  segments_.clear();
-  entries_.clear();
-  needs_rewrite_ = false;
-  std::error_code error;
-  for (const auto& file : fs::directory_iterator(folder_, error)) {
-    if (segment_number(file.path()) > 0) segments_.push_back(file.path());
+void TokenCache::read_index() {
+  index_ = TokenCacheIndex(folder_, warnings_);
+  found_.assign(index_.size(), false);
+  damaged_.assign(index_.size(), false);
+}
+
+bool TokenCache::find(const TokenCacheKey& key, const AcceptRow& accept, const OnRow& on_row) {
+  const auto entry = find_whole(key, accept);
+  if (!entry) {
+    ++misses_;
+    return false;
   }
-  std::sort(segments_.begin(), segments_.end(), [](const fs::path& a, const fs::path& b) {
-    return segment_number(a) < segment_number(b);
+  ++hits_;
+  found_[*entry] = true;
+  read_entry(index_.header(*entry), index_.payload(*entry), [&](TokenRow row) {
+    on_row(std::move(row));
+    return true;
   });
-  for (const fs::path& path : segments_) {
-    try {
-      read_segment(path);
-    } catch (const Error& e) {
-      // Another process may have removed it in between.
-      if (path_exists(path)) warnings_.push_back(e.what());
-    }
-  }
-  read_uses();
+  return true;
 }
 
-void TokenCache::read_segment(const fs::path& path) {
-  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
-  std::span<const std::byte> rest = file->bytes();
-  const std::string header = token_cache_file_header();
-  const auto refuse = [&](const char* what) {
-    warnings_.push_back(path.filename().string() + " " + what + "; its texts are tokenized again");
-    needs_rewrite_ = true;
-  };
-  if (rest.size() < header.size() || std::memcmp(rest.data(), header.data(), header.size()) != 0) {
-    refuse("is no file of this version's token cache");
-    return;
+std::optional<size_t> TokenCache::find_whole(const TokenCacheKey& key, const AcceptRow& accept) {
+  std::optional<size_t> entry;
+  try {
+    entry = index_.find(key);
+    if (!entry || damaged_[*entry]) return std::nullopt;
+    if (read_entry(index_.header(*entry), index_.payload(*entry), accept)) return entry;
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kIo) throw;  // else the file was changed underneath
   }
-  rest = rest.subspan(header.size());
-  while (!rest.empty()) {
-    const auto entry = read_entry_header(rest);
-    if (!entry || entry->payload_bytes > rest.size() ||
-        entry_bytes(entry->payload_bytes) > rest.size()) {
-      refuse("is damaged from an entry on");
-      return;
-    }
-    const size_t size = entry_bytes(entry->payload_bytes);
-    Entry& place = entries_[entry->key];
-    if (place.file) needs_rewrite_ = true;
-    place = {file, rest.first(size), entry->written_at, false};
-    rest = rest.subspan(size);
-  }
+  if (entry) damaged_[*entry] = true;
+  warnings_.push_back("an entry of the token cache is damaged; its text is tokenized again");
+  return std::nullopt;
 }
 
-void TokenCache::read_uses() {
-  if (!path_exists(folder_ / kUses)) return;
+std::vector<TokenCacheKey> TokenCache::keys_where(const std::vector<bool>& marked) const {
+  std::vector<TokenCacheKey> keys;
+  for (size_t i = 0; i < marked.size(); ++i) {
+    if (marked[i]) keys.push_back(index_.header(i).key);
+  }
+  return keys;
+}
+
+std::vector<TokenCache::Life> TokenCache::lives() const {
+  std::vector<Life> lives;
+  lives.reserve(index_.size());
+  for (size_t i = 0; i < index_.size(); ++i) {
+    const TokenEntryHeader header = index_.header(i);
+    lives.push_back({header.written_at, entry_bytes(header.payload_bytes)});
+  }
+  if (!path_exists(folder_ / kUses)) return lives;
   std::string bytes;
   try {
     bytes = read_file(folder_ / kUses);
   } catch (const Error&) {
-    return;  // then entries are as old as their files say
+    return lives;  // then entries are as old as their files say
   }
   if (bytes.size() < 64 || sha256_hex(std::string_view(bytes).substr(64)) != bytes.substr(0, 64)) {
-    return;
+    return lives;
   }
   for (size_t at = 64; at + kUseBytes <= bytes.size(); at += kUseBytes) {
     TokenCacheKey key;
     int64_t last_used = 0;
     std::memcpy(key.data(), bytes.data() + at, key.size());
     std::memcpy(&last_used, bytes.data() + at + key.size(), sizeof last_used);
-    const auto entry = entries_.find(key);
-    if (entry != entries_.end()) {
-      entry->second.last_used = std::max(entry->second.last_used, last_used);
+    if (const auto entry = index_.find(key)) {
+      lives[*entry].last_used = std::max(lives[*entry].last_used, last_used);
     }
   }
+  return lives;
 }
 
-void TokenCache::write_uses() const {
+void TokenCache::write_uses(const std::vector<Life>& lives, std::span<const TokenCacheKey> fresh,
+                            int64_t now) const {
   std::string bytes;
-  for (const auto& [key, entry] : entries_) {
+  const auto add = [&](const TokenCacheKey& key, int64_t last_used) {
     bytes.append(reinterpret_cast<const char*>(key.data()), key.size());
-    bytes.append(reinterpret_cast<const char*>(&entry.last_used), sizeof entry.last_used);
+    bytes.append(reinterpret_cast<const char*>(&last_used), sizeof last_used);
+  };
+  for (size_t i = 0; i < lives.size(); ++i) {
+    if (lives[i].is_kept) add(index_.header(i).key, lives[i].last_used);
   }
+  for (const TokenCacheKey& key : fresh) add(key, now);
   write_file_atomic(folder_ / kUses, sha256_hex(bytes) + bytes);
 }
 
-std::optional<std::vector<TokenRow>> TokenCache::find(const TokenCacheKey& key) {
-  const auto at = entries_.find(key);
-  if (at != entries_.end() && !at->second.is_damaged) {
-    Entry& entry = at->second;
-    const auto header = read_entry_header(entry.bytes);
-    auto rows =
-        header ? read_entry(*header, entry.bytes.subspan(kTokenEntryHeader, header->payload_bytes))
-               : std::nullopt;
-    entry.file->release(entry.bytes);
-    if (rows) {
-      ++hits_;
-      found_.insert(key);
-      return rows;
-    }
-    entry.is_damaged = true;
-    warnings_.push_back("an entry of the token cache is damaged; its text is tokenized again");
-  }
-  ++misses_;
-  return std::nullopt;
-}
-
-fs::path TokenCache::new_segment() const {
-  const int64_t last = segments_.empty() ? 0 : segment_number(segments_.back());
-  return folder_ / segment_name(last + 1);
-}
-
-bool TokenCache::save(std::span<const Fresh> fresh, int64_t max_bytes, int64_t now) {
-  if (fresh.empty() && found_.empty()) return true;
+bool TokenCache::save(std::span<const Fresh> fresh, const RowsOf& rows_of, int64_t max_bytes,
+                      int64_t now) {
+  const std::vector<TokenCacheKey> found = keys_where(found_), damaged = keys_where(damaged_);
+  if (fresh.empty() && found.empty()) return true;
   make_folders(folder_);
   const auto lock = try_lock(folder_);
   if (!lock) return false;
   remove_stale_temporaries(folder_);
-  std::set<TokenCacheKey> damaged;
-  for (const auto& [key, entry] : entries_) {
-    if (entry.is_damaged) damaged.insert(key);
+  read_index();  // what other processes did since
+  bool needs_rewrite = index_.needs_rewrite();
+  std::vector<Life> lives = this->lives();
+  for (const TokenCacheKey& key : found) {
+    const auto entry = index_.find(key);
+    if (!entry) continue;
+    lives[*entry].last_used = now;
+    found_[*entry] = true;
   }
-  read_segments();  // what other processes did since
-  for (const TokenCacheKey& key : found_) {
-    if (const auto entry = entries_.find(key); entry != entries_.end()) {
-      entry->second.last_used = now;
-    }
+  for (const TokenCacheKey& key : damaged) {
+    const auto entry = index_.find(key);
+    if (!entry) continue;
+    lives[*entry].is_kept = false;
+    needs_rewrite = true;
   }
-  for (const TokenCacheKey& key : damaged)
-    needs_rewrite_ = entries_.erase(key) > 0 || needs_rewrite_;
 
   // The longest unused ones make room; what this run used does not for what it adds.
   uint64_t total = kTokenCacheFileHeader;
-  for (const auto& [key, entry] : entries_) total += entry.bytes.size();
-  const auto limit = static_cast<uint64_t>(std::max<int64_t>(0, max_bytes));
-  std::vector<std::pair<int64_t, TokenCacheKey>> by_age;
-  for (const auto& [key, entry] : entries_) {
-    by_age.emplace_back(entry.last_used, key);
+  std::vector<size_t> by_age;
+  for (size_t i = 0; i < lives.size(); ++i) {
+    if (!lives[i].is_kept) continue;
+    total += lives[i].bytes;
+    by_age.push_back(i);
   }
-  std::sort(by_age.begin(), by_age.end());
+  std::stable_sort(by_age.begin(), by_age.end(),
+                   [&](size_t a, size_t b) { return lives[a].last_used < lives[b].last_used; });
+  const auto limit = static_cast<uint64_t>(std::max<int64_t>(0, max_bytes));
   size_t oldest = 0;
   const auto drop_oldest = [&] {
-    const auto entry = entries_.find(by_age[oldest++].second);
-    total -= entry->second.bytes.size();
-    entries_.erase(entry);
-    needs_rewrite_ = true;
+    Life& life = lives[by_age[oldest++]];
+    total -= life.bytes;
+    life.is_kept = false;
+    needs_rewrite = true;
   };
   while (total > limit && oldest < by_age.size()) drop_oldest();
 
   std::optional<AtomicFile> segment;
-  const fs::path path = new_segment();
+  const fs::path path = next_token_cache_segment(folder_);
+  std::vector<TokenCacheKey> added;
   for (const Fresh& one : fresh) {
-    if (entries_.contains(one.key)) continue;
-    const std::string bytes = write_entry(one.key, one.rows, now);
-    while (total + bytes.size() > limit && oldest < by_age.size() &&
-           !found_.contains(by_age[oldest].second)) {
+    if (const auto entry = index_.find(one.key); entry && lives[*entry].is_kept) continue;
+    const std::string bytes = write_entry(one.key, rows_of(one.number), now);
+    while (total + bytes.size() > limit && oldest < by_age.size() && !found_[by_age[oldest]]) {
       drop_oldest();
     }
     if (total + bytes.size() > limit) continue;
@@ -233,62 +202,51 @@ bool TokenCache::save(std::span<const Fresh> fresh, int64_t max_bytes, int64_t n
       segment->write(token_cache_file_header());
     }
     segment->write(bytes);
+    added.push_back(one.key);
     total += bytes.size();
   }
-  const Entries kept = entries_;
-  if (segment) {
-    segment->commit();
-    segments_.push_back(path);
-  }
-  if (needs_rewrite_ || segments_.size() > kMostSegments) {
-    Entries all = kept;
-    if (segment) {
-      Entries before = std::exchange(entries_, {});
-      read_segment(path);
-      all.merge(entries_);
-      entries_ = std::move(before);
-    }
-    keep_only(all);
-  } else if (segment) {
-    read_segment(path);
-  }
-  write_uses();
+  if (segment) segment->commit();
+  const size_t num_files = index_.num_files() + (segment ? 1 : 0);
+  if (needs_rewrite || num_files > kMostSegments) rewrite(lives, segment ? path : fs::path());
+  write_uses(lives, added, now);
+  read_index();
   return true;
 }
 
-// Writes `kept` as one segment in the place of all others.
-void TokenCache::keep_only(const Entries& kept) {
-  const std::vector<fs::path> old = segments_;
-  const fs::path path = new_segment();
-  if (!kept.empty()) {
-    AtomicFile segment(path);
+void TokenCache::rewrite(const std::vector<Life>& lives, const fs::path& added) {
+  const std::vector<fs::path> old = token_cache_segments(folder_);
+  const bool is_any =
+      std::any_of(lives.begin(), lives.end(), [](const Life& life) { return life.is_kept; });
+  if (is_any || !added.empty()) {
+    AtomicFile segment(next_token_cache_segment(folder_));
     segment.write(token_cache_file_header());
-    for (const auto& [key, entry] : kept) {
-      segment.write(entry.bytes);
-      entry.file->release(entry.bytes);
+    for (size_t i = 0; i < lives.size(); ++i) {
+      if (lives[i].is_kept) segment.write(index_.bytes(i));
+    }
+    if (!added.empty()) {
+      const std::shared_ptr<const MappedFile> file = MappedFile::open(added);
+      segment.write(file->bytes().subspan(kTokenCacheFileHeader));
     }
     segment.commit();
   }
   // Entries that stand in two segments after a crash here are the same.
   for (const fs::path& segment : old) remove_path(segment);
-  segments_.clear();
-  if (!kept.empty()) segments_.push_back(path);
-  entries_ = kept;
-  needs_rewrite_ = false;
 }
 
 int64_t TokenCache::remove_unused_since(int64_t time) {
   if (!is_folder(folder_)) return 0;
   const FileLock lock = require_lock(folder_);
-  read_segments();
-  Entries kept;
-  for (const auto& [key, entry] : entries_) {
-    if (entry.last_used >= time) kept.emplace(key, entry);
+  read_index();
+  std::vector<Life> lives = this->lives();
+  int64_t removed = 0;
+  for (Life& life : lives) {
+    life.is_kept = life.last_used >= time;
+    removed += !life.is_kept;
   }
-  const auto removed = static_cast<int64_t>(entries_.size() - kept.size());
-  if (removed > 0 || needs_rewrite_) {
-    keep_only(kept);
-    write_uses();
+  if (removed > 0 || index_.needs_rewrite()) {
+    rewrite(lives, {});
+    write_uses(lives, {}, 0);
+    read_index();
   }
   return removed;
 }
@@ -296,19 +254,20 @@ int64_t TokenCache::remove_unused_since(int64_t time) {
 int64_t TokenCache::clear() {
   if (!is_folder(folder_)) return 0;
   const FileLock lock = require_lock(folder_);
-  read_segments();
-  const auto removed = static_cast<int64_t>(entries_.size());
-  keep_only({});
+  read_index();
+  const auto removed = static_cast<int64_t>(index_.size());
+  for (const fs::path& segment : token_cache_segments(folder_)) remove_path(segment);
   remove_path(folder_ / kUses);
   remove_path(folder_ / kLastRun);
+  read_index();
   return removed;
 }
 
 TokenCacheSize TokenCache::size() const {
   TokenCacheSize size;
-  size.entries = static_cast<int64_t>(entries_.size());
+  size.entries = static_cast<int64_t>(index_.size());
   std::error_code error;
-  for (const fs::path& segment : segments_) {
+  for (const fs::path& segment : token_cache_segments(folder_)) {
     const auto bytes = fs::file_size(segment, error);
     if (!error) size.bytes += bytes;
   }

@@ -4,24 +4,20 @@
 // again.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
+#include <functional>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "data/chat_format.h"
+#include "data/token_cache_index.h"
+#include "data/token_row.h"
 #include "support/file.h"
 
 namespace dlm {
-
-using TokenCacheKey = std::array<std::byte, 32>;
 
 // SHA-256 over the number and lengths of the parts and the parts.
 TokenCacheKey token_cache_key(std::span<const std::string_view> parts);
@@ -44,18 +40,22 @@ class TokenCache {
   // An absent folder is an empty cache. Reads headers only.
   explicit TokenCache(fs::path folder);
 
-  // The rows under a key, without ids and sources; none when there are none or they are damaged.
-  // Counts a hit or a miss.
-  std::optional<std::vector<TokenRow>> find(const TokenCacheKey& key);
+  using AcceptRow = std::function<bool(const TokenRow&)>;
+  using OnRow = std::function<void(TokenRow)>;
+  // Calls `on_row` with each row under a key, without ids and sources. False, and no call, when
+  // there are none, when they are damaged, or when `accept` refuses one. Counts a hit or a miss.
+  bool find(const TokenCacheKey& key, const AcceptRow& accept, const OnRow& on_row);
 
   struct Fresh {
     TokenCacheKey key;
-    std::span<const TokenRow> rows;
+    size_t number;  // by which `rows_of` knows its rows
   };
-  // Adds `fresh` and marks what find() found as used at `now` (Unix seconds), durably. Entries that
-  // were used longest ago give way when the cache would outgrow max_bytes. False, and nothing
-  // happens, when another process is writing. Throws Error(kIo).
-  bool save(std::span<const Fresh> fresh, int64_t max_bytes, int64_t now);
+  using RowsOf = std::function<std::vector<TokenRow>(size_t number)>;
+  // Adds `fresh`, asking for the rows of one after another, and marks what find() found as used at
+  // `now` (Unix seconds), durably. Entries that were used longest ago give way when the cache would
+  // outgrow max_bytes. False, and nothing happens, when another process is writing. Throws
+  // Error(kIo).
+  bool save(std::span<const Fresh> fresh, const RowsOf& rows_of, int64_t max_bytes, int64_t now);
 
   // Removes entries that were last used before `time`; returns how many. Throws Error(kLocked) when
   // another process is writing, Error(kIo).
@@ -76,26 +76,28 @@ class TokenCache {
   std::optional<TokenCacheUse> last_use() const;
 
  private:
-  struct Entry {
-    std::shared_ptr<const MappedFile> file;
-    std::span<const std::byte> bytes;  // with header and padding
-    int64_t last_used = 0;
-    bool is_damaged = false;
+  // What is decided by, of each entry.
+  struct Life {
+    int64_t last_used;
+    uint64_t bytes;
+    bool is_kept = true;
   };
-  using Entries = std::map<TokenCacheKey, Entry>;
 
-  void read_segments();
-  void read_segment(const fs::path& path);
-  void read_uses();
-  void write_uses() const;
-  fs::path new_segment() const;
-  void keep_only(const Entries& kept);
+  void read_index();
+  // The entry of that key, when it is whole and its rows are accepted.
+  std::optional<size_t> find_whole(const TokenCacheKey& key, const AcceptRow& accept);
+  std::vector<TokenCacheKey> keys_where(const std::vector<bool>& marked) const;
+  std::vector<Life> lives() const;
+  // Leaves the entries that are kept, and those of `added` if any, in one file.
+  void rewrite(const std::vector<Life>& lives, const fs::path& added);
+  // Of the kept entries, and those of `fresh`, used at `now`.
+  void write_uses(const std::vector<Life>& lives, std::span<const TokenCacheKey> fresh,
+                  int64_t now) const;
 
   fs::path folder_;
-  std::vector<fs::path> segments_;  // by number
-  Entries entries_;
-  std::set<TokenCacheKey> found_;
-  bool needs_rewrite_ = false;  // something is damaged or stands twice
+  TokenCacheIndex index_;
+  std::vector<bool> found_;    // by find(), of the index's entries
+  std::vector<bool> damaged_;  // their payloads are
   int64_t hits_ = 0;
   int64_t misses_ = 0;
   std::vector<std::string> warnings_;

@@ -37,10 +37,7 @@ T get(std::span<const std::byte> bytes, size_t at) {
   return value;
 }
 
-uint64_t checksum_of(const TokenCacheKey& key, std::span<const std::byte> payload) {
-  Sha256 hash;
-  hash.update(key);
-  hash.update(payload);
+uint64_t checksum_in(const Sha256& hash) {
   uint64_t checksum = 0;
   const std::string hex = hash.hex();
   std::from_chars(hex.data(), hex.data() + 16, checksum, 16);
@@ -80,9 +77,12 @@ std::string write_entry(const TokenCacheKey& key, std::span<const TokenRow> rows
     put(payload, RowHead{static_cast<uint32_t>(row.tokens.size()),
                          static_cast<uint32_t>(row.loss_begin.value_or(row.tokens.size())),
                          row.next, 0, row.text_begin, row.text_end});
-    const std::vector<int32_t> ids = row.tokens.ids();
-    payload.append(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t));
+    payload.append(reinterpret_cast<const char*>(row.tokens.data()),
+                   row.tokens.size() * sizeof(int32_t));
   }
+  Sha256 hash;
+  hash.update(key);
+  hash.update(payload);
   std::string entry;
   entry.reserve(entry_bytes(payload.size()));
   put(entry, kEntryMagic);
@@ -90,40 +90,46 @@ std::string write_entry(const TokenCacheKey& key, std::span<const TokenRow> rows
   put(entry, key);
   put(entry, static_cast<uint64_t>(payload.size()));
   put(entry, written_at);
-  put(entry, checksum_of(key, std::as_bytes(std::span(payload))));
+  put(entry, checksum_in(hash));
   entry += payload;
   entry.resize(entry_bytes(payload.size()), '\0');
   return entry;
 }
 
-std::optional<std::vector<TokenRow>> read_entry(const TokenEntryHeader& header,
-                                                std::span<const std::byte> payload) {
-  if (checksum_of(header.key, payload) != header.checksum || payload.size() < 8) {
-    return std::nullopt;
-  }
-  const auto num_rows = get<uint64_t>(payload, 0);
-  std::vector<TokenRow> rows;
-  size_t at = 8;
+bool read_entry(const TokenEntryHeader& header, const PayloadAt& payload_at,
+                const std::function<bool(TokenRow)>& on_row) {
+  Sha256 hash;
+  hash.update(header.key);
+  size_t at = 0;
+  // So many bytes more; empty when the payload has not so many.
+  const auto take = [&](size_t count) -> std::span<const std::byte> {
+    if (count > header.payload_bytes - at) return {};
+    const std::span<const std::byte> bytes = payload_at(at, count);
+    hash.update(bytes);
+    at += count;
+    return bytes;
+  };
+  const auto count = take(sizeof(uint64_t));
+  if (count.empty()) return false;
+  const auto num_rows = get<uint64_t>(count, 0);
   for (uint64_t r = 0; r < num_rows; ++r) {
-    if (payload.size() - at < sizeof(RowHead)) return std::nullopt;
-    const auto head = get<RowHead>(payload, at);
-    at += sizeof head;
-    if (head.num_tokens > (payload.size() - at) / sizeof(int32_t)) return std::nullopt;
-    if (head.loss_begin > head.num_tokens || head.text_begin > head.text_end) return std::nullopt;
-    if (head.text_end > std::numeric_limits<uint32_t>::max()) return std::nullopt;
+    const auto head_bytes = take(sizeof(RowHead));
+    if (head_bytes.empty()) return false;
+    const auto head = get<RowHead>(head_bytes, 0);
+    if (head.loss_begin > head.num_tokens || head.text_begin > head.text_end) return false;
+    if (head.text_end > std::numeric_limits<uint32_t>::max()) return false;
+    if (head.num_tokens > (header.payload_bytes - at) / sizeof(int32_t)) return false;
     TokenRow row;
-    std::vector<int32_t> ids(head.num_tokens);
-    std::memcpy(ids.data(), payload.data() + at, ids.size() * sizeof(int32_t));
-    row.tokens = ids;
-    at += head.num_tokens * sizeof(int32_t);
+    const auto ids = take(head.num_tokens * sizeof(int32_t));
+    row.tokens.resize(head.num_tokens);
+    std::memcpy(row.tokens.data(), ids.data(), ids.size());
     row.loss_begin = head.loss_begin;
     row.next = head.next;
     row.text_begin = static_cast<uint32_t>(head.text_begin);
     row.text_end = static_cast<uint32_t>(head.text_end);
-    rows.push_back(std::move(row));
+    if (!on_row(std::move(row))) return false;
   }
-  if (at != payload.size()) return std::nullopt;
-  return rows;
+  return at == header.payload_bytes && checksum_in(hash) == header.checksum;
 }
 
 }  // namespace dlm

@@ -2,15 +2,20 @@
 // numbers are little-endian.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "data/token_cache.h"
+#include "data/token_row.h"
 
 namespace dlm {
+
+using TokenCacheKey = std::array<std::byte, 32>;
 
 inline constexpr size_t kTokenCacheFileHeader = 16;
 inline constexpr size_t kTokenEntryHeader = 64;
@@ -32,8 +37,12 @@ std::string write_entry(const TokenCacheKey& key, std::span<const TokenRow> rows
                         int64_t written_at);
 // How many bytes that is.
 size_t entry_bytes(size_t payload_bytes);
-// None when the checksum or the payload is wrong.
-std::optional<std::vector<TokenRow>> read_entry(const TokenEntryHeader& header,
-                                                std::span<const std::byte> payload);
+
+// Gives so many bytes of an entry's payload from `offset` on; valid until the next call.
+using PayloadAt = std::function<std::span<const std::byte>(size_t offset, size_t count)>;
+// Calls `on_row` with each row of a payload, without ids and sources, until it returns false. False
+// then, and when the payload or its checksum, which is known at its end only, is wrong.
+bool read_entry(const TokenEntryHeader& header, const PayloadAt& payload_at,
+                const std::function<bool(TokenRow)>& on_row);
 
 }  // namespace dlm

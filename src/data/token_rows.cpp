@@ -32,35 +32,18 @@ TokenCacheKey key_of(const DocumentRow& row, const CachedTokens& cached,
                                     is_chat ? "chat" : "text",
                                     is_chat ? std::string_view() : std::string_view(limit),
                                     is_chat && system_prompt ? *system_prompt : std::string_view(),
-                                    is_chat ? row.question.view() : row.text.view(),
-                                    row.answer.view()};
+                                    is_chat ? row.question() : row.text(),
+                                    row.answer()};
   return token_cache_key(parts);
 }
 
-// Whether cached rows can be those of `row`; a check against files that another program wrote.
-bool could_be_rows_of(const DocumentRow& row, const std::vector<TokenRow>& found,
-                      const ChatFormat& format) {
+// Whether a cached row can be one of `source`; a check against files that another program wrote.
+bool could_be_row_of(const DocumentRow& source, const TokenRow& row, const ChatFormat& format) {
   const auto vocab_size = static_cast<int64_t>(format.tokenizer().vocab_size());
-  return std::all_of(found.begin(), found.end(), [&](const TokenRow& r) {
-    return !r.tokens.empty() && r.next >= -1 && r.next < vocab_size &&
-           r.text_end <= row.text.size() &&
-           std::all_of(r.tokens.begin(), r.tokens.end(),
-                       [&](int32_t id) { return id >= 0 && id < vocab_size; });
-  });
-}
-
-std::vector<TokenRow> rows_of_one(const DocumentRow& row, const ChatFormat& format,
-                                  const std::optional<std::string>& system_prompt,
-                                  int64_t max_tokens, const std::string& document_path) {
-  if (row.kind == RowKind::kText) return format.text_rows(row.text, max_tokens);
-  try {
-    std::vector<TokenRow> one;
-    one.push_back(format.conversation(row.question, row.answer, system_prompt));
-    return one;
-  } catch (const Error& error) {
-    if (!error.place().path.empty()) throw;
-    throw error.at({document_path, row.line, 1});
-  }
+  return !row.tokens.empty() && row.next >= -1 && row.next < vocab_size &&
+         row.text_end <= source.text().size() &&
+         std::all_of(row.tokens.begin(), row.tokens.end(),
+                     [&](int32_t id) { return id >= 0 && id < vocab_size; });
 }
 
 struct LongPair {
@@ -97,73 +80,106 @@ struct LongPair {
 
 }  // namespace
 
-std::vector<TokenRow> tokenize_rows(const DocumentRows& rows, const ChatFormat& format,
-                                    const std::optional<std::string>& system_prompt,
-                                    int64_t max_tokens, const std::string& document_path,
-                                    int64_t context, CachedTokens* cached) {
-  std::vector<TokenRow> out;
+void tokenize_row(const DocumentRow& row, const ChatFormat& format,
+                  const std::optional<std::string>& system_prompt, int64_t max_tokens,
+                  const std::string& document_path, const std::function<void(TokenRow)>& on_row) {
+  if (row.kind == RowKind::kText) {
+    format.for_each_text_row(row.text(), max_tokens, on_row);
+    return;
+  }
+  std::optional<TokenRow> pair;
+  try {
+    pair = format.conversation(row.question(), row.answer(), system_prompt);
+  } catch (const Error& error) {
+    if (!error.place().path.empty()) throw;
+    throw error.at({document_path, row.line, 1});
+  }
+  on_row(*std::move(pair));
+}
+
+std::vector<RowOutline> outline_rows(const DocumentRows& rows, const ChatFormat& format,
+                                     const std::optional<std::string>& system_prompt,
+                                     int64_t max_tokens, const std::string& document_path,
+                                     int64_t context, CachedTokens* cached,
+                                     const OnTokenRow& on_row) {
+  std::vector<RowOutline> out;
   out.reserve(rows.rows.size());
   if (cached != nullptr) cached->missing.assign(rows.rows.size(), false);
   std::vector<LongPair> long_pairs;
+  const auto prefix = static_cast<uint32_t>(format.text_prefix_size());
   for (size_t i = 0; i < rows.rows.size(); ++i) {
     const DocumentRow& source = rows.rows[i];
     const bool is_chat = source.kind == RowKind::kChat;
-    std::optional<std::vector<TokenRow>> found;
-    if (cached != nullptr) {
-      found = cached->cache.find(key_of(source, *cached, system_prompt, max_tokens));
-      if (found && !could_be_rows_of(source, *found, format)) found.reset();
-      cached->missing[i] = !found;
-    }
-    std::vector<TokenRow> made =
-        found ? std::move(*found)
-              : rows_of_one(source, format, system_prompt, max_tokens, document_path);
-    if (is_chat && static_cast<int64_t>(made[0].tokens.size()) > max_tokens) {
-      long_pairs.push_back({source.line, made[0].tokens.size()});
-    }
     int64_t part = 0;
-    for (TokenRow& row : made) {
-      row.id = content_id(is_chat ? "chat" : "text", source.section->id, source.sub_index, part++);
+    const auto add = [&](TokenRow row) {
+      if (is_chat && static_cast<int64_t>(row.tokens.size()) > max_tokens) {
+        long_pairs.push_back({source.line, row.tokens.size()});
+      }
+      row.id = content_id(is_chat ? "chat" : "text", source.section->id, source.sub_index, part);
       row.source = static_cast<uint32_t>(i);
-      out.push_back(std::move(row));
+      RowOutline outline = outline_of(row);
+      if (part++ > 0 && row.text_begin == out.back().text_begin) {
+        outline.first_token = out.back().first_token + out.back().num_tokens - prefix;
+      }
+      out.push_back(outline);
+      if (on_row) on_row(row);
+    };
+    if (cached != nullptr) {
+      const auto accept = [&](const TokenRow& row) { return could_be_row_of(source, row, format); };
+      const auto key = key_of(source, *cached, system_prompt, max_tokens);
+      if (cached->cache.find(key, accept, add)) continue;
+      cached->missing[i] = true;
     }
+    tokenize_row(source, format, system_prompt, max_tokens, document_path, add);
   }
   if (!long_pairs.empty()) refuse_long_pairs(long_pairs, max_tokens, context, document_path);
   return out;
 }
 
-std::vector<TokenCache::Fresh> fresh_entries(const DocumentRows& rows,
-                                             std::span<const TokenRow> token_rows,
-                                             const CachedTokens& cached,
+TokenRow make_row(const RowOutline& outline, const DocumentRows& rows, const ChatFormat& format,
+                  const std::optional<std::string>& system_prompt) {
+  const DocumentRow& source = rows.rows.at(outline.source);
+  TokenRow row;
+  if (source.kind == RowKind::kChat) {
+    row = format.conversation(source.question(), source.answer(), system_prompt);
+  } else {
+    row.tokens = format.text_row_tokens(source.text(), outline);
+    row.loss_begin = outline.loss_begin;
+    row.next = outline.next;
+    row.text_begin = outline.text_begin;
+    row.text_end = outline.text_end;
+  }
+  if (row.tokens.size() != outline.num_tokens || row.loss_begin != outline.loss_begin) {
+    throw Error(ErrorKind::kTrain, "a row has other tokens than the token cache says",
+                "remove the cache: `dlm cache clear`");
+  }
+  row.id = outline.id;
+  row.source = outline.source;
+  return row;
+}
+
+std::vector<TokenCache::Fresh> fresh_entries(const DocumentRows& rows, const CachedTokens& cached,
                                              const std::optional<std::string>& system_prompt,
                                              int64_t max_tokens) {
   std::vector<TokenCache::Fresh> fresh;
-  fresh.reserve(
-      static_cast<size_t>(std::count(cached.missing.begin(), cached.missing.end(), true)));
-  size_t begin = 0;
   for (size_t i = 0; i < cached.missing.size(); ++i) {
-    size_t end = begin;
-    while (end < token_rows.size() && token_rows[end].source == i) ++end;
-    if (cached.missing[i]) {
-      fresh.push_back({key_of(rows.rows[i], cached, system_prompt, max_tokens),
-                       token_rows.subspan(begin, end - begin)});
-    }
-    begin = end;
+    if (!cached.missing[i]) continue;
+    fresh.push_back({key_of(rows.rows[i], cached, system_prompt, max_tokens), i});
   }
   return fresh;
 }
 
 std::vector<std::string> describe_rows(const DocumentRows& rows,
-                                       const std::vector<TokenRow>& token_rows,
-                                       int64_t max_tokens) {
+                                       std::span<const RowOutline> outlines, int64_t max_tokens) {
   size_t num_tokens = 0, longest = 0;
   int longest_line = 0;
-  std::vector<size_t> num_parts(rows.rows.size());
-  for (const TokenRow& row : token_rows) {
-    num_tokens += row.tokens.size();
+  std::vector<uint32_t> num_parts(rows.rows.size());
+  for (const RowOutline& row : outlines) {
+    num_tokens += row.num_tokens;
     ++num_parts[row.source];
     const DocumentRow& source = rows.rows[row.source];
-    if (source.kind == RowKind::kChat && row.tokens.size() > longest) {
-      longest = row.tokens.size();
+    if (source.kind == RowKind::kChat && row.num_tokens > longest) {
+      longest = row.num_tokens;
       longest_line = source.line;
     }
   }
@@ -171,7 +187,7 @@ std::vector<std::string> describe_rows(const DocumentRows& rows,
     return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
   };
   std::string first = counted(rows.num_chat, "pair") + " and " + counted(rows.num_text, "text") +
-                      ": " + counted(static_cast<int64_t>(token_rows.size()), "row") + ", " +
+                      ": " + counted(static_cast<int64_t>(outlines.size()), "row") + ", " +
                       counted(static_cast<int64_t>(num_tokens), "token");
   if (longest > 0) {
     first += "; the longest pair has " + std::to_string(longest) + " of " +
@@ -180,7 +196,7 @@ std::vector<std::string> describe_rows(const DocumentRows& rows,
   }
   std::vector<std::string> lines = {std::move(first)};
   int64_t cut_texts = 0, cut_rows = 0;
-  for (const size_t parts : num_parts) {
+  for (const uint32_t parts : num_parts) {
     if (parts < 2) continue;
     ++cut_texts;
     cut_rows += static_cast<int64_t>(parts);

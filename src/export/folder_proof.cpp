@@ -38,11 +38,11 @@ ProofRequest proof_request(const ExportInputs& inputs, TrainedModel& trained) {
   request.decoder = trained.decoder.get();
   request.adapter = trained.adapter.get();
   request.format = p.format.get();
-  request.rows = p.token_rows;
+  request.rows = token_rows(p);
   for (const DocumentRow& row : p.rows.rows) {
     if (static_cast<int64_t>(request.questions.size()) >= request.max_questions) break;
     if (row.kind == RowKind::kChat) {
-      request.questions.push_back({row.question.str(), row.answer.str()});
+      request.questions.push_back({std::string(row.question()), std::string(row.answer())});
     }
   }
   request.system_prompt = p.document.frontmatter.system_prompt;

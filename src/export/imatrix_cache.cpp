@@ -9,7 +9,7 @@ namespace dlm {
 namespace {
 
 // Counts up whenever the same inputs would give another matrix.
-constexpr int64_t kCollectorVersion = 2;
+constexpr int64_t kCollectorVersion = 3;
 
 // Lengths go along, so that two lists of texts never read as one.
 void add(Sha256& hash, const std::string& text) {
@@ -21,8 +21,7 @@ void add(Sha256& hash, int64_t number) {
 
 }  // namespace
 
-std::string imatrix_key(const ImatrixSource& source, const std::vector<TokenRow>& rows,
-                        const ImatrixOptions& options) {
+std::string imatrix_key(const ImatrixSource& source, const ImatrixOptions& options) {
   Sha256 hash;
   add(hash, "importance matrix");
   add(hash, kCollectorVersion);
@@ -31,14 +30,10 @@ std::string imatrix_key(const ImatrixSource& source, const std::vector<TokenRow>
   add(hash, source.adapter_sha256);
   add(hash, source.adapter_weight);
   add(hash, source.tokenizer_sha256);
+  add(hash, source.rows_sha256);
   add(hash, source.instruction_set);
   add(hash, options.chunk_tokens);
   add(hash, options.max_chunks);
-  for (const TokenRow& row : rows) {
-    add(hash, static_cast<int64_t>(row.tokens.size()));
-    const std::vector<int32_t> ids = row.tokens.ids();
-    hash.update(std::as_bytes(std::span(ids)));
-  }
   return hash.hex();
 }
 

@@ -25,12 +25,12 @@ struct ImatrixSource {
   std::string adapter_sha256;  // of the adapter that is merged, else ""
   std::string adapter_weight;  // its factor as text; "" without one
   std::string tokenizer_sha256;
+  std::string rows_sha256;      // the document's rows as tokens
   std::string instruction_set;  // sums differ between them
 };
 
-// SHA-256 over source, rows, options but for the label, and the version of the collector.
-std::string imatrix_key(const ImatrixSource& source, const std::vector<TokenRow>& rows,
-                        const ImatrixOptions& options);
+// SHA-256 over source, options but for the label, and the version of the collector.
+std::string imatrix_key(const ImatrixSource& source, const ImatrixOptions& options);
 
 // The folder's matrix when it was made under this key; none when it is absent, of another key, or
 // damaged, which costs no more than making it again.

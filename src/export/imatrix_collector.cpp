@@ -127,25 +127,25 @@ class InputObserver : public OpObserver {
 
 // Tokens [begin, begin + size) of a row.
 struct RowPart {
-  const TokenRow* row;
+  size_t row;
   size_t begin;
   size_t size;
 };
 // Rows, whole or cut, in passes of up to so many tokens.
 using Chunk = std::vector<RowPart>;
 
-std::vector<Chunk> cut_into_chunks(const std::vector<TokenRow>& rows, int64_t chunk_tokens) {
+std::vector<Chunk> cut_into_chunks(std::span<const RowOutline> rows, int64_t chunk_tokens) {
   std::vector<Chunk> chunks;
   size_t room = 0;
-  for (const TokenRow& row : rows) {
+  for (size_t row = 0; row < rows.size(); ++row) {
     size_t size = 0;
-    for (size_t begin = 0; begin < row.tokens.size(); begin += size) {
-      size = std::min(row.tokens.size() - begin, static_cast<size_t>(chunk_tokens));
+    for (size_t begin = 0; begin < rows[row].num_tokens; begin += size) {
+      size = std::min(rows[row].num_tokens - begin, static_cast<size_t>(chunk_tokens));
       if (size > room) {
         chunks.emplace_back();
         room = static_cast<size_t>(chunk_tokens);
       }
-      chunks.back().push_back({&row, begin, size});
+      chunks.back().push_back({row, begin, size});
       room -= size;
     }
   }
@@ -168,10 +168,10 @@ int64_t num_tokens_of(const std::vector<Chunk>& chunks) {
   return total;
 }
 
-Batch batch_of(const Chunk& chunk) {
+Batch batch_of(const Chunk& chunk, const TokenRows& rows) {
   Batch batch;
   for (const RowPart& part : chunk) {
-    const std::vector<int32_t> ids = part.row->tokens.ids();
+    const std::vector<int32_t> ids = rows[part.row].tokens;
     const std::vector<int32_t> no_labels(part.size, Batch::kNoLabel);
     batch.add_row(std::span(ids).subspan(part.begin, part.size), no_labels, batch.rows.size());
   }
@@ -196,13 +196,12 @@ std::string notice_of(const ImatrixCollection& result) {
 
 }  // namespace
 
-ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter,
-                                  const std::vector<TokenRow>& rows, const ImatrixOptions& options,
-                                  Device& device) {
+ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter, const TokenRows& rows,
+                                  const ImatrixOptions& options, Device& device) {
   check(options.chunk_tokens > 0 && options.max_chunks > 0, "importance matrix: no chunks asked");
   const int64_t chunk_tokens =
       std::min<int64_t>(options.chunk_tokens, decoder.config().max_positions);
-  std::vector<Chunk> chunks = cut_into_chunks(rows, chunk_tokens);
+  std::vector<Chunk> chunks = cut_into_chunks(rows.outlines(), chunk_tokens);
   ImatrixCollection result;
   result.num_all_tokens = num_tokens_of(chunks);
   if (result.num_all_tokens < kLeastImatrixTokens) {
@@ -216,7 +215,7 @@ ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter,
   Exec exec(graph->graph, device);
   InputObserver observer(decoder);
   exec.observer = &observer;
-  for (const Chunk& chunk : chunks) exec.forward(batch_of(chunk));
+  for (const Chunk& chunk : chunks) exec.forward(batch_of(chunk, rows));
 
   Imatrix& imatrix = result.imatrix.emplace();
   imatrix.dataset = options.dataset;

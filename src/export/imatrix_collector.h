@@ -36,8 +36,7 @@ inline constexpr int64_t kPlentyImatrixTokens = 1024;
 // adapter the inputs are those of the merged model; without one (null), the base's. Neither head
 // nor embedding is measured. Sums run over tokens in order, so threads do not change a bit. Throws
 // Error(kExport) when an input is not finite.
-ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter,
-                                  const std::vector<TokenRow>& rows, const ImatrixOptions& options,
-                                  Device& device);
+ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter, const TokenRows& rows,
+                                  const ImatrixOptions& options, Device& device);
 
 }  // namespace dlm

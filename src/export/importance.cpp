@@ -25,6 +25,7 @@ ImatrixSource source_of(const ExportInputs& inputs, const fs::path& adapter, boo
     source.adapter_weight = "1";
   }
   source.base_weights = trained_base_word(inputs.adapters.front().trained_base);
+  source.rows_sha256 = inputs.prepared.rows_hash.hex();
   source.tokenizer_sha256 = sha256_file_hex(inputs.prepared.base.folder / "tokenizer.json");
   source.instruction_set = isa_name(device.tier());
   return source;
@@ -48,14 +49,13 @@ std::optional<ImportanceReport> make_importance(const ExportInputs& inputs, Trai
                                                 Device& device, std::string& notice) {
   ImatrixOptions options;
   options.dataset = dataset_label(inputs);
-  const std::vector<TokenRow>& rows = inputs.prepared.token_rows;
-  const std::string key = imatrix_key(source_of(inputs, adapter, merged, device), rows, options);
+  const std::string key = imatrix_key(source_of(inputs, adapter, merged, device), options);
   ImportanceReport report;
   std::optional<ImatrixCollection> collection = cached_imatrix(cache, key);
   report.was_kept = collection.has_value();
   if (!collection) {
-    collection = collect_imatrix(*trained.decoder, merged ? trained.adapter.get() : nullptr, rows,
-                                 options, device);
+    collection = collect_imatrix(*trained.decoder, merged ? trained.adapter.get() : nullptr,
+                                 token_rows(inputs.prepared), options, device);
     trained.decoder->release_pages();
     if (collection->imatrix) {
       make_folders(cache);

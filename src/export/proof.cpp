@@ -15,20 +15,19 @@ namespace {
 // Rows in an order that follows from their content, each cut to what is left of the budget; those
 // without a labelled token in that are left out.
 std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) {
-  std::vector<const TokenRow*> order;
-  for (const TokenRow& row : request.rows) order.push_back(&row);
+  const std::span<const RowOutline> outlines = request.rows.outlines();
+  std::vector<size_t> order(outlines.size());
+  std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [](const TokenRow* a, const TokenRow* b) { return a->id < b->id; });
+                   [&](size_t a, size_t b) { return outlines[a].id < outlines[b].id; });
   std::vector<TokenRow> chosen;
   int64_t left = request.max_tokens;
-  for (const TokenRow* row : order) {
+  for (const size_t row : order) {
     const int64_t room = std::min(left, context);
-    TokenRow part = *row;
+    TokenRow part = request.rows[row];
     if (static_cast<int64_t>(part.tokens.size()) > room) {
-      std::vector<int32_t> ids = part.tokens.ids();
-      part.next = ids[static_cast<size_t>(room)];
-      ids.resize(static_cast<size_t>(room));
-      part.tokens = ids;
+      part.next = part.tokens[static_cast<size_t>(room)];
+      part.tokens.resize(static_cast<size_t>(room));
     }
     if (part.tokens.empty() || part.num_labels() == 0) continue;
     left -= static_cast<int64_t>(part.tokens.size());
@@ -62,7 +61,7 @@ struct TrainedSide {
 void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device,
                TrainedSide& trained) {
   for (const TokenRow& row : rows) {
-    trained.batch.add_row(row.tokens.ids(), row.labels(), row.id);
+    trained.batch.add_row(row.tokens, row.labels(), row.id);
     trained.longest = std::max(trained.longest, static_cast<int64_t>(row.tokens.size()));
   }
   trained.pass = std::make_unique<Pass>(*request.decoder, request.adapter, trained.longest, device);
@@ -108,7 +107,7 @@ void count_text(ProofResult& result, bool is_same, std::string_view text) {
 void compare_tokenizers(const std::vector<TokenRow>& rows, const Tokenizer& trained,
                         const Tokenizer& exported, ProofResult& result) {
   for (const TokenRow& row : rows) {
-    const std::string text = trained.decode(row.tokens.ids(), false);
+    const std::string text = trained.decode(row.tokens, false);
     count_text(result, trained.encode(text, false) == exported.encode(text, false), text);
   }
 }
@@ -128,9 +127,7 @@ std::vector<int32_t> written_answer(const ProofRequest& request, const ProofQues
   if (asked.written.empty()) return {};
   const TokenRow row =
       request.format->conversation(asked.question, asked.written, request.system_prompt);
-  std::vector<int32_t> ids = row.tokens.ids();
-  ids.erase(ids.begin(), ids.begin() + row.loss_begin.value_or(0));
-  return ids;
+  return {row.tokens.begin() + row.loss_begin.value_or(0), row.tokens.end()};
 }
 
 size_t num_questions(const ProofRequest& request) {

@@ -61,7 +61,7 @@ struct ProofRequest {
   std::optional<Quant> quant;  // none: not quantized
   ProofLimits limits;
   // The document's rows, of which some are taken, and its questions, of which the first are asked.
-  std::span<const TokenRow> rows;
+  TokenRows rows;
   std::vector<ProofQuestion> questions;
   std::optional<std::string> system_prompt;
   int64_t max_tokens = 512;  // of all rows together, prompts included

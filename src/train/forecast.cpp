@@ -148,7 +148,7 @@ class Forecaster {
   bool has_little_text() const {
     size_t bytes = 0;
     for (const DocumentRow& row : p_.rows.rows) {
-      bytes += row.text.size() + row.question.size() + row.answer.size();
+      bytes += row.num_bytes();
     }
     return bytes < kTokenCacheFromBytes;
   }

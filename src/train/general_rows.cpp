@@ -18,7 +18,7 @@ size_t num_mixed(int64_t num_parameters) {
 
 void answer_row(TokenRow& row, Decoder& decoder, Device& device, const ChatFormat& format) {
   check_interrupted();
-  const std::vector<int32_t> prompt = row.tokens.ids();
+  const std::vector<int32_t> prompt = row.tokens;
   const auto prompt_tokens = static_cast<int64_t>(prompt.size());
   const int64_t capacity =
       std::min(prompt_tokens + kGeneralAnswerTokens, decoder.config().max_positions);
@@ -30,9 +30,7 @@ void answer_row(TokenRow& row, Decoder& decoder, Device& device, const ChatForma
   Generator generator(decoder, nullptr, device, capacity);
   const Generation said =
       generate(generator, prompt, capacity - prompt_tokens, format.stop_tokens(), {});
-  std::vector<int32_t> all = prompt;
-  all.insert(all.end(), said.tokens.begin(), said.tokens.end());
-  row.tokens = all;
+  row.tokens.insert(row.tokens.end(), said.tokens.begin(), said.tokens.end());
   row.loss_begin = static_cast<uint32_t>(prompt.size());
   if (said.stopped) row.next = said.stop_token;
 }

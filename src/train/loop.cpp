@@ -43,14 +43,26 @@ void copy_into(const std::vector<Parameter*>& parameters, const std::vector<Tens
 // Positions that the rows need: general rows may be longer than the document's.
 int64_t longest_row(const LoopRows& rows) {
   size_t longest = 1;
-  for (const auto* list :
-       {&rows.train, &rows.judged, &rows.general.mixed, &rows.general.measured}) {
+  for (const TokenRows* list : {&rows.train, &rows.judged}) {
+    for (const RowOutline& row : list->outlines()) {
+      longest = std::max<size_t>(longest, row.num_tokens);
+    }
+  }
+  for (const auto* list : {&rows.general.mixed, &rows.general.measured}) {
     for (const TokenRow& row : *list) {
       const size_t to_come = !row.loss_begin ? size_t{kGeneralAnswerTokens} : 0;
       longest = std::max(longest, row.tokens.size() + to_come);
     }
   }
   return static_cast<int64_t>(longest);
+}
+
+template <typename Row>
+std::vector<uint64_t> ids_of(std::span<const Row> rows) {
+  std::vector<uint64_t> ids;
+  ids.reserve(rows.size());
+  for (const Row& row : rows) ids.push_back(row.id);
+  return ids;
 }
 
 }  // namespace
@@ -156,20 +168,20 @@ LoopResult TrainingLoop::finish() {
   return result;
 }
 
-std::vector<TrainingLoop::Chosen> TrainingLoop::choose(const std::vector<TokenRow>& rows,
+std::vector<TrainingLoop::Chosen> TrainingLoop::choose(const std::vector<uint64_t>& ids,
                                                        int64_t first, int64_t count,
                                                        uint64_t stream) const {
-  const auto size = static_cast<int64_t>(rows.size());
+  const auto size = static_cast<int64_t>(ids.size());
   std::vector<Chosen> chosen;
-  std::vector<size_t> order(rows.size());
+  std::vector<size_t> order(ids.size());
   int64_t shuffled_epoch = -1;
   for (int64_t i = first; i < first + count; ++i) {
     const int64_t epoch = i / size;
     if (epoch != shuffled_epoch) {
       std::vector<uint64_t> keys;
-      for (size_t r = 0; r < rows.size(); ++r) {
-        keys.push_back(random_key({static_cast<uint64_t>(plan_.seed), stream,
-                                   static_cast<uint64_t>(epoch), rows[r].id, r}));
+      for (size_t r = 0; r < ids.size(); ++r) {
+        keys.push_back(random_key(
+            {static_cast<uint64_t>(plan_.seed), stream, static_cast<uint64_t>(epoch), ids[r], r}));
       }
       std::iota(order.begin(), order.end(), size_t{0});
       std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
@@ -184,15 +196,17 @@ std::vector<TrainingLoop::Chosen> TrainingLoop::choose(const std::vector<TokenRo
 std::vector<TrainingLoop::StepRow> TrainingLoop::rows_of_step(int64_t step,
                                                               int64_t* document_labels) {
   std::vector<StepRow> rows;
-  for (const Chosen& c : choose(rows_.train, step * plan_.rows_per_step, plan_.rows_per_step, 1)) {
-    rows.push_back({&rows_.train[c.row], c.epoch});
-    *document_labels += rows_.train[c.row].num_labels();
+  for (const Chosen& c :
+       choose(ids_of(rows_.train.outlines()), step * plan_.rows_per_step, plan_.rows_per_step, 1)) {
+    rows.push_back({rows_.train[c.row], c.epoch, false});
+    *document_labels += rows.back().row.num_labels();
   }
   const int64_t general = plan_.general_rows_per_step;
   if (step == 0 || general == 0) return rows;
-  for (const Chosen& c : choose(rows_.general.mixed, (step - 1) * general, general, 2)) {
+  for (const Chosen& c : choose(ids_of(std::span<const TokenRow>(rows_.general.mixed)),
+                                (step - 1) * general, general, 2)) {
     const TokenRow& row = rows_.general.answered(rows_.general.mixed[c.row]);
-    if (row.num_labels() > 0) rows.push_back({&row, c.epoch});
+    if (row.num_labels() > 0) rows.push_back({row, c.epoch, true});
   }
   return rows;
 }
@@ -202,7 +216,7 @@ StepReport TrainingLoop::take_step(int64_t step) {
   int64_t document_labels = 0;
   const std::vector<StepRow> chosen = rows_of_step(step, &document_labels);
   int64_t labels = 0;
-  for (const StepRow& c : chosen) labels += c.row->num_labels();
+  for (const StepRow& c : chosen) labels += c.row.num_labels();
 
   StepReport report;
   report.step = step + 1;
@@ -215,10 +229,10 @@ StepReport TrainingLoop::take_step(int64_t step) {
     Batch batch;
     const size_t first = i;
     for (; i < chosen.size(); ++i) {
-      const TokenRow& row = *chosen[i].row;
+      const TokenRow& row = chosen[i].row;
       const auto size = static_cast<int64_t>(row.tokens.size());
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
-      batch.add_row(row.tokens.ids(), row.labels(),
+      batch.add_row(row.tokens, row.labels(),
                     random_key({static_cast<uint64_t>(plan_.seed), chosen[i].epoch, row.id}));
     }
     exec_.forward(batch);
@@ -226,8 +240,8 @@ StepReport TrainingLoop::take_step(int64_t step) {
     report.tokens += batch.num_tokens();
     size_t at = 0;
     for (size_t r = first; r < i; ++r) {
-      check_losses(*chosen[r].row, exec_.token_losses, at, step + 1);
-      at += static_cast<size_t>(chosen[r].row->num_labels());
+      check_losses(chosen[r].row, chosen[r].is_general, exec_.token_losses, at, step + 1);
+      at += static_cast<size_t>(chosen[r].row.num_labels());
     }
     for (const float token_loss : exec_.token_losses) {
       if (counted++ < document_labels) loss += static_cast<double>(token_loss);
@@ -246,22 +260,19 @@ StepReport TrainingLoop::take_step(int64_t step) {
 }
 
 Place TrainingLoop::place_of(const TokenRow& row) const {
-  const auto holds = [&](const std::vector<TokenRow>& rows) {
-    return !rows.empty() && &row >= rows.data() && &row < rows.data() + rows.size();
-  };
-  if (holds(rows_.general.mixed) || holds(rows_.general.measured)) return {};
   if (row.source >= rows_.lines.size()) return {rows_.document};
   return {rows_.document, rows_.lines[row.source]};
 }
 
-void TrainingLoop::check_losses(const TokenRow& row, const std::vector<float>& losses, size_t first,
+void TrainingLoop::check_losses(const TokenRow& row, bool is_general,
+                                const std::vector<float>& losses, size_t first,
                                 int64_t step) const {
   const auto begin = losses.begin() + static_cast<std::ptrdiff_t>(first);
   const bool is_number = std::all_of(begin, begin + row.num_labels(),
                                      [](const float loss) { return std::isfinite(loss); });
   if (is_number) return;
-  const Place place = place_of(row);
-  const std::string which = place.path.empty() ? "a general row" : "this row";
+  const Place place = is_general ? Place{} : place_of(row);
+  const std::string which = is_general ? "a general row" : "this row";
   if (step <= 1 && progress_.step == 0) {
     throw Error(ErrorKind::kTrain,
                 "the loss of " + which + " is not a number before anything was trained",
@@ -280,12 +291,12 @@ double TrainingLoop::base_drift_loss() {
                   [](const TokenRow& row) { return row.num_labels() == 0; });
     const auto base = build_graph(decoder_, nullptr, GraphUse::kLoss, longest_row(rows_));
     Exec exec(base->graph, device_, pass_memory_);
-    base_drift_loss_ = mean_loss(exec, rows_.general.measured, 0, nullptr);
+    base_drift_loss_ = mean_loss(exec, rows_.general.measured, true, 0, nullptr);
   }
   return *base_drift_loss_;
 }
 
-double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t step,
+double TrainingLoop::mean_loss(Exec& exec, const TokenRows& rows, bool are_general, int64_t step,
                                int64_t* exact_rows) {
   // A token of probability above one half is the most likely one.
   constexpr float kExact = 0.6931f;
@@ -294,18 +305,19 @@ double TrainingLoop::mean_loss(Exec& exec, const std::vector<TokenRow>& rows, in
   for (size_t i = 0; i < rows.size();) {
     check_interrupted();
     Batch batch;
-    const size_t first = i;
+    std::vector<TokenRow> in_batch;
     for (; i < rows.size(); ++i) {
-      const auto size = static_cast<int64_t>(rows[i].tokens.size());
+      const int64_t size = rows.outlines()[i].num_tokens;
       if (batch.num_tokens() > 0 && batch.num_tokens() + size > plan_.micro_batch_tokens) break;
-      batch.add_row(rows[i].tokens.ids(), rows[i].labels(), rows[i].id);
+      const TokenRow& row = in_batch.emplace_back(rows[i]);
+      batch.add_row(row.tokens, row.labels(), row.id);
     }
     exec.forward(batch);
     size_t at = 0;
-    for (size_t r = first; r < i; ++r) {
-      check_losses(rows[r], exec.token_losses, at, step);
+    for (const TokenRow& row : in_batch) {
+      check_losses(row, are_general, exec.token_losses, at, step);
       bool is_exact = true;
-      for (int64_t n = rows[r].num_labels(); n > 0; --n, ++at) {
+      for (int64_t n = row.num_labels(); n > 0; --n, ++at) {
         const float loss = exec.token_losses[at];
         is_exact = is_exact && loss < kExact;
         total += static_cast<double>(loss);
@@ -321,10 +333,10 @@ EvalReport TrainingLoop::evaluate(int64_t step) {
   EvalReport report;
   report.step = step;
   report.num_rows = static_cast<int64_t>(rows_.judged.size());
-  report.loss = mean_loss(loss_exec_, rows_.judged, step, &report.exact_rows);
+  report.loss = mean_loss(loss_exec_, rows_.judged, false, step, &report.exact_rows);
   if (!rows_.general.measured.empty()) {
     const double base = base_drift_loss();
-    report.drift = mean_loss(loss_exec_, rows_.general.measured, step, nullptr) - base;
+    report.drift = mean_loss(loss_exec_, rows_.general.measured, true, step, nullptr) - base;
   }
   return report;
 }

@@ -20,9 +20,8 @@
 namespace dlm {
 
 struct LoopRows {
-  std::vector<TokenRow> train;
-  std::vector<TokenRow>
-      judged;  // held-out rows, or the conversations among `train`, or `train` itself
+  TokenRows train;
+  TokenRows judged;  // held-out rows, or the conversations among `train`, or `train` itself
   GeneralRows general;
   // For messages: the document, and the line of each of its rows by TokenRow::source.
   std::string document;
@@ -104,22 +103,24 @@ class TrainingLoop {
     uint64_t epoch;
   };
   struct StepRow {
-    const TokenRow* row;
+    TokenRow row;
     uint64_t epoch;
+    bool is_general;
   };
   StepReport take_step(int64_t step);
   void judge(const LoopEvents& events);
   EvalReport evaluate(int64_t step);
   // Throws Error(kTrain) when a loss among those of `row` is not a number.
-  void check_losses(const TokenRow& row, const std::vector<float>& losses, size_t first,
-                    int64_t step) const;
+  void check_losses(const TokenRow& row, bool is_general, const std::vector<float>& losses,
+                    size_t first, int64_t step) const;
   Place place_of(const TokenRow& row) const;
-  double mean_loss(Exec& exec, const std::vector<TokenRow>& rows, int64_t step,
+  double mean_loss(Exec& exec, const TokenRows& rows, bool are_general, int64_t step,
                    int64_t* exact_rows);
   // The base's own loss on the measured general rows; makes them when they are first asked for.
   double base_drift_loss();
   std::vector<StepRow> rows_of_step(int64_t step, int64_t* document_labels);
-  std::vector<Chosen> choose(const std::vector<TokenRow>& rows, int64_t first, int64_t count,
+  // Of rows with these ids, each once in an epoch, those from number `first` on.
+  std::vector<Chosen> choose(const std::vector<uint64_t>& ids, int64_t first, int64_t count,
                              uint64_t stream) const;
   std::vector<Tensor> copy_weights() const;
 

@@ -1,7 +1,7 @@
 #include "train/prepare.h"
 
 #include <algorithm>
-#include <span>
+#include <iterator>
 
 #include "data/row_report.h"
 #include "data/row_weights.h"
@@ -49,9 +49,7 @@ namespace {
 
 size_t text_bytes(const DocumentRows& rows) {
   size_t bytes = 0;
-  for (const DocumentRow& row : rows.rows) {
-    bytes += row.text.size() + row.question.size() + row.answer.size();
-  }
+  for (const DocumentRow& row : rows.rows) bytes += row.num_bytes();
   return bytes;
 }
 
@@ -114,9 +112,11 @@ void make_token_rows(Prepared& p, const std::function<void(const Warning&)>& on_
     p.cached_tokens = std::make_unique<CachedTokens>(
         CachedTokens{TokenCache(store.tokenized_cache()), tokenizer_digest(p.base.folder), {}});
   }
-  p.token_rows = tokenize_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
-                               max_row_tokens(p.document.frontmatter, p.model_config), p.shown_path,
-                               p.model_config.max_positions, p.cached_tokens.get());
+  p.rows_hash = {};
+  p.outlines = outline_rows(p.rows, *p.format, p.document.frontmatter.system_prompt,
+                            max_row_tokens(p.document.frontmatter, p.model_config), p.shown_path,
+                            p.model_config.max_positions, p.cached_tokens.get(),
+                            [&](const TokenRow& row) { add_row(p.rows_hash, row); });
   if (p.cached_tokens && on_warning) {
     const Place place{p.cached_tokens->cache.folder().string(), 0, 0};
     for (const std::string& what : p.cached_tokens->cache.warnings()) on_warning({what, place});
@@ -197,6 +197,33 @@ Prepared prepare_rows(std::string document_bytes, const std::string& shown_path,
   return p;
 }
 
+TokenRow token_row(const Prepared& p, const RowOutline& outline) {
+  return make_row(outline, p.rows, *p.format, p.document.frontmatter.system_prompt);
+}
+
+TokenRows token_rows(const Prepared& p, std::vector<RowOutline> outlines) {
+  return {std::move(outlines), [&p](const RowOutline& outline) { return token_row(p, outline); }};
+}
+
+TokenRows token_rows(const Prepared& p) {
+  return token_rows(p, p.outlines);
+}
+
+std::span<const DocumentRow> add_rows(Prepared& p, DocumentRows more) {
+  std::vector<RowOutline> outlines =
+      outline_rows(more, *p.format, p.document.frontmatter.system_prompt,
+                   max_row_tokens(p.document.frontmatter, p.model_config), p.shown_path,
+                   p.model_config.max_positions);
+  const size_t first = p.rows.rows.size();
+  std::move(more.rows.begin(), more.rows.end(), std::back_inserter(p.rows.rows));
+  for (RowOutline& outline : outlines) {
+    outline.source += static_cast<uint32_t>(first);
+    p.outlines.push_back(outline);
+    add_row(p.rows_hash, token_row(p, outline));
+  }
+  return std::span(p.rows.rows).subspan(first);
+}
+
 PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> max_steps,
                      std::optional<int64_t> seed, uint64_t max_memory_bytes) {
   PlanInput in;
@@ -204,18 +231,17 @@ PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> m
   in.model = &p.model_config;
   in.base_key = p.base.key;
   in.row_notes =
-      describe_rows(p.rows, p.token_rows, max_row_tokens(p.document.frontmatter, p.model_config));
+      describe_rows(p.rows, p.outlines, max_row_tokens(p.document.frontmatter, p.model_config));
   const std::vector<int64_t> copies =
       row_copies(p, seed.value_or(p.document.frontmatter.training.seed));
-  for (size_t i = 0; i < p.token_rows.size(); ++i) {
-    const TokenRow& row = p.token_rows[i];
-    const auto size = static_cast<int64_t>(row.tokens.size());
+  for (size_t i = 0; i < p.outlines.size(); ++i) {
+    const int64_t size = p.outlines[i].num_tokens;
     in.num_rows += copies[i];
     in.num_tokens += copies[i] * size;
     in.longest_row = std::max(in.longest_row, size);
   }
   in.num_chat_rows = num_trained_pairs(p, copies);
-  if (const auto size = static_cast<int64_t>(p.token_rows.size()); in.num_rows != size) {
+  if (const auto size = static_cast<int64_t>(p.outlines.size()); in.num_rows != size) {
     in.row_notes.push_back(std::to_string(in.num_rows) + " rows after the weights of their tags");
   }
   if (p.format->has_chat_template()) {
@@ -242,9 +268,9 @@ LoraOptions lora_options(const Prepared& p, const TrainingPlan& plan) {
 
 std::vector<int64_t> row_copies(const Prepared& p, int64_t seed) {
   std::vector<int64_t> copies;
-  copies.reserve(p.token_rows.size());
-  bool is_any = p.token_rows.empty();
-  for (const TokenRow& row : p.token_rows) {
+  copies.reserve(p.outlines.size());
+  bool is_any = p.outlines.empty();
+  for (const RowOutline& row : p.outlines) {
     const DocumentRow& source = p.rows.rows[row.source];
     copies.push_back(num_copies(source.section->weight, seed, source.section->id));
     is_any = is_any || copies.back() > 0;
@@ -259,25 +285,21 @@ std::vector<int64_t> row_copies(const Prepared& p, int64_t seed) {
 int64_t num_trained_pairs(const Prepared& p, const std::vector<int64_t>& copies) {
   int64_t count = 0;
   for (size_t i = 0; i < copies.size(); ++i) {
-    count += copies[i] > 0 && p.rows.rows[p.token_rows[i].source].kind == RowKind::kChat;
+    count += copies[i] > 0 && p.rows.rows[p.outlines[i].source].kind == RowKind::kChat;
   }
   return count;
 }
 
 std::vector<bool> held_out(const Prepared& p, int64_t seed) {
   constexpr double kHeldOut = 0.1;
-  std::vector<SplitRow> rows;
-  rows.reserve(p.token_rows.size());
-  for (const TokenRow& row : p.token_rows) {
+  const auto row_at = [&](size_t i) -> SplitRow {
+    const RowOutline& row = p.outlines[i];
     const DocumentRow& source = p.rows.rows[row.source];
-    const std::string_view text = source.text;
-    rows.push_back(
-        {source.kind == RowKind::kChat
-             ? ComparedRow{source.question, source.answer}
-             : ComparedRow{{}, text.substr(row.text_begin, row.text_end - row.text_begin)},
-         source.origin == RowOrigin::kReplay});
-  }
-  return held_out_rows(rows, seed, kHeldOut);
+    const bool must_train = source.origin == RowOrigin::kReplay;
+    if (source.kind == RowKind::kChat) return {{source.question(), source.answer()}, must_train};
+    return {{{}, source.text().substr(row.text_begin, row.text_end - row.text_begin)}, must_train};
+  };
+  return held_out_rows(p.outlines.size(), row_at, seed, kHeldOut);
 }
 
 LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows general) {
@@ -288,23 +310,25 @@ LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows gen
   const std::vector<int64_t> copies = row_copies(p, plan.seed);
   std::vector<bool> held;
   if (plan.holds_out) held = held_out(p, plan.seed);
-  std::vector<TokenRow> conversations;
-  for (size_t i = 0; i < p.token_rows.size(); ++i) {
-    const TokenRow& row = p.token_rows[i];
+  std::vector<RowOutline> train, judged, conversations;
+  for (size_t i = 0; i < p.outlines.size(); ++i) {
+    const RowOutline& row = p.outlines[i];
     if (copies[i] == 0) continue;
     if (plan.holds_out && held[i]) {
-      rows.judged.push_back(row);
+      judged.push_back(row);
       continue;
     }
     // Copies are trained with dropout of their own.
     for (int64_t copy = 0; copy < copies[i]; ++copy) {
-      rows.train.push_back(row);
-      if (copy > 0) rows.train.back().id = random_key({row.id, static_cast<uint64_t>(copy)});
+      train.push_back(row);
+      if (copy > 0) train.back().id = random_key({row.id, static_cast<uint64_t>(copy)});
     }
     if (p.rows.rows[row.source].kind == RowKind::kChat) conversations.push_back(row);
   }
-  if (rows.train.empty()) rows.train = rows.judged;
-  if (rows.judged.empty()) rows.judged = conversations.empty() ? rows.train : conversations;
+  if (train.empty()) train = judged;
+  if (judged.empty()) judged = conversations.empty() ? train : std::move(conversations);
+  rows.train = token_rows(p, std::move(train));
+  rows.judged = token_rows(p, std::move(judged));
   return rows;
 }
 
@@ -312,7 +336,7 @@ RunInputs run_inputs(const Prepared& p) {
   RunInputs in;
   in.base = p.base.key;
   in.base_revision = p.base.revision;
-  in.rows_sha256 = rows_digest(p.token_rows);
+  in.rows_sha256 = p.rows_hash.hex();
   const bool is_weighted =
       std::any_of(p.rows.rows.begin(), p.rows.rows.end(),
                   [](const DocumentRow& row) { return row.section->weight != 1.0; });

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ struct Prepared {
   std::unique_ptr<ChatFormat> format;
   SourceSections sources;  // their sections stand behind the document's own
   DocumentRows rows;
-  std::vector<TokenRow> token_rows;
+  std::vector<RowOutline> outlines;             // of the rows for this base
+  Sha256 rows_hash;                             // over them
   std::unique_ptr<CachedTokens> cached_tokens;  // null: the token cache is not used
 };
 
@@ -64,6 +66,14 @@ Prepared prepare_document(std::string document_bytes, const std::string& shown_p
 // The second part: token rows for this base, in the place of those for another.
 void open_for_base(Prepared& p, const std::string& base, const BaseSearch& bases,
                    const std::function<void(const Warning&)>& on_warning = {});
+// One of its rows with its tokens.
+TokenRow token_row(const Prepared& p, const RowOutline& outline);
+// All of its rows, or some. Refers to `p`.
+TokenRows token_rows(const Prepared& p);
+TokenRows token_rows(const Prepared& p, std::vector<RowOutline> outlines);
+// Adds rows of another document behind those of this one and returns them. Throws what
+// outline_rows throws, and then adds none.
+std::span<const DocumentRow> add_rows(Prepared& p, DocumentRows more);
 // Throws Error(kTrain) at the first image or recording, which a base of text would leave out in
 // silence.
 void refuse_media(const Document& document, const std::string& base_key);
@@ -83,6 +93,7 @@ std::vector<int64_t> row_copies(const Prepared& p, int64_t seed);
 int64_t num_trained_pairs(const Prepared& p, const std::vector<int64_t>& copies);
 // Which token rows are held out to judge by, when any are.
 std::vector<bool> held_out(const Prepared& p, int64_t seed);
+// Refers to `p`.
 LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows general);
 
 // Inputs but for the adapter's configuration, which the adapter itself gives.

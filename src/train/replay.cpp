@@ -65,9 +65,10 @@ std::optional<ReplaySnapshot> read_or_warn(const ReplayHistory& history, const R
   }
 }
 
-// What a row asks, or says when it asks nothing.
-std::string row_key(const DocumentRow& row) {
-  return row.kind == RowKind::kChat ? "q" + std::string(trim(row.question)) : "t" + row.text.str();
+// What a row asks, or says when it asks nothing; a part of its text.
+using RowKey = std::pair<RowKind, std::string_view>;
+RowKey row_key(const DocumentRow& row) {
+  return {row.kind, row.kind == RowKind::kChat ? trim(row.question()) : row.text()};
 }
 
 }  // namespace
@@ -166,7 +167,7 @@ std::vector<ReplaySnapshot> draw_replay(const ReplayHistory& history,
 
 std::vector<std::string> add_replay_rows(Prepared& p, const std::vector<ReplaySnapshot>& snapshots,
                                          const ReplayWarning& on_warning) {
-  std::set<std::string> keys;
+  std::set<RowKey> keys;
   for (const DocumentRow& row : p.rows.rows) keys.insert(row_key(row));
   std::vector<std::string> references;
   for (const ReplaySnapshot& snapshot : snapshots) {
@@ -176,25 +177,19 @@ std::vector<std::string> add_replay_rows(Prepared& p, const std::vector<ReplaySn
       past.sections = {section_of(snapshot)};
       DocumentRows rows = rows_of(past);
       std::erase_if(rows.rows, [&](const DocumentRow& row) { return keys.contains(row_key(row)); });
-      RowSection section;
-      section.id = reference_of(snapshot);
-      const auto known = std::make_shared<const RowSection>(std::move(section));
+      std::shared_ptr<const RowSection> former, known;
       for (DocumentRow& row : rows.rows) {
+        if (row.section != former) {
+          former = row.section;
+          RowSection section = *former;
+          section.id = reference_of(snapshot);
+          known = std::make_shared<const RowSection>(std::move(section));
+        }
         row.origin = RowOrigin::kReplay;
         row.section = known;
         row.line = 0;
       }
-      auto tokens = tokenize_rows(rows, *p.format, p.document.frontmatter.system_prompt,
-                                  max_row_tokens(p.document.frontmatter, p.model_config),
-                                  p.shown_path, p.model_config.max_positions);
-      for (TokenRow& row : tokens) {
-        row.source += static_cast<uint32_t>(p.rows.rows.size());
-        p.token_rows.push_back(std::move(row));
-      }
-      for (DocumentRow& row : rows.rows) {
-        keys.insert(row_key(row));
-        p.rows.rows.push_back(std::move(row));
-      }
+      for (const DocumentRow& row : add_rows(p, std::move(rows))) keys.insert(row_key(row));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kParse && error.kind() != ErrorKind::kTrain) throw;
       if (on_warning) {

@@ -24,8 +24,8 @@ RowEstimate estimate_rows(const DocumentRows& rows, const std::optional<std::str
     if (copies == 0) continue;
     const bool is_pair = row.kind == RowKind::kChat;
     const int64_t tokens =
-        is_pair ? around_pair + tokens_of(row.question.size()) + tokens_of(row.answer.size())
-                : tokens_of(row.text.size()) + 1;  // and the one that ends it
+        is_pair ? around_pair + tokens_of(row.question().size()) + tokens_of(row.answer().size())
+                : tokens_of(row.text().size()) + 1;  // and the one that ends it
     const int64_t parts = is_pair ? 1 : (tokens + max_tokens - 1) / max_tokens;
     estimate.num_rows += copies * parts;
     estimate.num_pairs += is_pair;

@@ -389,7 +389,7 @@ TrainResult train_document(const TrainRequest& request, const TrainEvents& event
   Prepared p = prepare(read_document(request.document), request.document.string(), request.base,
                        request.bases, events.on_warning, asked);
   if (events.on_sources && !p.sources.records.empty()) events.on_sources(p.sources);
-  if (p.token_rows.empty()) return {};
+  if (p.outlines.empty()) return {};
   return Run(request, events, p).train();
 }
 

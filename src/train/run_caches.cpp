@@ -19,11 +19,16 @@ void save_cached_tokens(const Prepared& p, int64_t run_id, int64_t now_unix_seco
   CachedTokens* const cached = p.cached_tokens.get();
   if (cached == nullptr) return;
   try {
-    const auto fresh =
-        fresh_entries(p.rows, p.token_rows, *cached, p.document.frontmatter.system_prompt,
-                      max_row_tokens(p.document.frontmatter, p.model_config));
-    if (cached->cache.save(fresh, p.document.frontmatter.training.cache.max_bytes,
-                           now_unix_seconds)) {
+    const Frontmatter& front = p.document.frontmatter;
+    const int64_t max_tokens = max_row_tokens(front, p.model_config);
+    const auto fresh = fresh_entries(p.rows, *cached, front.system_prompt, max_tokens);
+    const auto rows_of = [&](size_t number) {
+      std::vector<TokenRow> rows;
+      tokenize_row(p.rows.rows[number], *p.format, front.system_prompt, max_tokens, p.shown_path,
+                   [&](TokenRow row) { rows.push_back(std::move(row)); });
+      return rows;
+    };
+    if (cached->cache.save(fresh, rows_of, front.training.cache.max_bytes, now_unix_seconds)) {
       cached->cache.record_use(run_id);
     }
   } catch (const Error& e) {

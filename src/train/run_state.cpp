@@ -165,17 +165,7 @@ RunState state_from(const TorchValue& v) {
 }
 
 void hash_rows(Sha256& hash, const std::vector<TokenRow>& rows) {
-  const auto add = [&](const void* data, size_t size) {
-    hash.update(std::span(static_cast<const std::byte*>(data), size));
-  };
-  for (const TokenRow& row : rows) {
-    const uint64_t head[] = {row.tokens.size(), row.id};
-    add(head, sizeof head);
-    const std::vector<int32_t> ids = row.tokens.ids();
-    add(ids.data(), ids.size() * sizeof(int32_t));
-    const std::vector<int32_t> labels = row.labels();
-    add(labels.data(), labels.size() * sizeof(int32_t));
-  }
+  for (const TokenRow& row : rows) add_row(hash, row);
 }
 
 }  // namespace
@@ -337,12 +327,6 @@ void fit_to_adapter(RunState& state, LoraAdapter& adapter) {
     at.erase(found);
   }
   if (!at.empty()) refuse("the adapter has no tensor " + at.begin()->first + " of the state");
-}
-
-std::string rows_digest(const std::vector<TokenRow>& rows) {
-  Sha256 hash;
-  hash_rows(hash, rows);
-  return hash.hex();
 }
 
 std::string general_digest(const GeneralRows& general) {

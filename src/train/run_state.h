@@ -71,7 +71,6 @@ std::vector<std::string> machinery_differences(const Machinery& before, const Ma
 void fit_to_adapter(RunState& state, LoraAdapter& adapter);
 
 // SHA-256 over sizes, tokens, labels and ids.
-std::string rows_digest(const std::vector<TokenRow>& rows);
 std::string general_digest(const GeneralRows& general);
 
 }  // namespace dlm

@@ -89,9 +89,10 @@ class CacheTest : public CliTest {
     row.loss_begin = 1;
     const std::vector<TokenRow> rows = {row};
     const std::string_view parts[] = {name};
-    const TokenCache::Fresh fresh[] = {{token_cache_key(parts), rows}};
+    const TokenCache::Fresh fresh[] = {{token_cache_key(parts), 0}};
     TokenCache cache(folder());
-    ASSERT_TRUE(cache.save(fresh, 1 << 20, time));
+    ASSERT_TRUE(cache.save(
+        fresh, [&](size_t) { return rows; }, 1 << 20, time));
   }
   int64_t num_entries() const { return TokenCache(folder()).size().entries; }
 };

@@ -110,8 +110,15 @@ TEST_F(ChatFormatTest, AnAnswerThatWouldMergeWithThePromptIsEncodedAlone) {
   EXPECT_EQ(format.tokenizer().decode(labelled(row), false), "\n\nThe heron.<|im_end|>");
 }
 
+std::vector<TokenRow> text_rows(const ChatFormat& format, std::string_view text,
+                                int64_t max_tokens) {
+  std::vector<TokenRow> rows;
+  format.for_each_text_row(text, max_tokens, [&](TokenRow row) { rows.push_back(std::move(row)); });
+  return rows;
+}
+
 // How often a control token stands in a row.
-int64_t count(const TokenIds& ids, int32_t id) {
+int64_t count(const std::vector<int32_t>& ids, int32_t id) {
   return std::count(ids.begin(), ids.end(), id);
 }
 
@@ -184,7 +191,7 @@ TEST_F(ChatFormatTest, ProseIsCutIntoRowsThatLabelEveryTokenOnce) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += "The otter swims in river " + std::to_string(i) + ". ";
   for (const int64_t max_tokens : {1, 7, 64, 100000}) {
-    const std::vector<TokenRow> rows = format.text_rows(text, max_tokens);
+    const std::vector<TokenRow> rows = text_rows(format, text, max_tokens);
     std::vector<int32_t> tokens, loss;
     for (const TokenRow& row : rows) {
       EXPECT_LE(static_cast<int64_t>(row.tokens.size()), max_tokens);
@@ -206,7 +213,7 @@ TEST_F(ChatFormatTest, ProseCutAtSentencesHasTheTokensOfTheWholeText) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += "The otter swims in river " + std::to_string(i) + "a. ";
   std::vector<int32_t> tokens;
-  for (const TokenRow& row : format.text_rows(text, 64)) {
+  for (const TokenRow& row : text_rows(format, text, 64)) {
     tokens.insert(tokens.end(), row.tokens.begin(), row.tokens.end());
     EXPECT_TRUE(row.text_end == text.size() || text[row.text_end - 1] == '.');
   }
@@ -223,7 +230,7 @@ TEST_F(ChatFormatTest, EveryRowOfProseBeginsWithWhatTheTokenizerPutsBeforeTexts)
   const ChatFormat format = load();
   std::string text;
   for (int i = 0; i < 10; ++i) text += "The otter swims.\n";
-  const std::vector<TokenRow> rows = format.text_rows(text, 32);
+  const std::vector<TokenRow> rows = text_rows(format, text, 32);
   ASSERT_GT(rows.size(), 2u);
   std::vector<int32_t> loss;
   for (const TokenRow& row : rows) {
@@ -237,7 +244,7 @@ TEST_F(ChatFormatTest, EveryRowOfProseBeginsWithWhatTheTokenizerPutsBeforeTexts)
 
 TEST_F(ChatFormatTest, ProseEndsWithTheEndOfTextAndSpellsNoControlTokens) {
   const ChatFormat format = load();
-  const std::vector<TokenRow> rows = format.text_rows("A <|im_end|> in <|endoftext|> text.", 512);
+  const std::vector<TokenRow> rows = text_rows(format, "A <|im_end|> in <|endoftext|> text.", 512);
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(count(rows[0].tokens, kImEnd), 0);
   EXPECT_EQ(count(rows[0].tokens, kEndOfText), 0);
@@ -296,7 +303,7 @@ TEST_F(ChatFormatTest, ChatMlStandsInForAMissingTemplate) {
             "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nq<|im_end|>\n"
             "<|im_start|>assistant\n");
   const TokenRow row = format.conversation("q", "a", std::nullopt);
-  EXPECT_EQ(format.tokenizer().decode(row.tokens.ids(), false),
+  EXPECT_EQ(format.tokenizer().decode(row.tokens, false),
             "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>");
   EXPECT_EQ(row.num_labels(), 2);  // the answer and the token that ends the turn
 }
@@ -313,8 +320,7 @@ TEST_F(ChatFormatTest, APlainTemplateStandsInWhereTheVocabularyHasNoTurns) {
   EXPECT_EQ(format.tokenizer().decode(format.prompt("q", "s"), false),
             "System: s\n\nUser: q\n\nAssistant:");
   const TokenRow row = format.conversation("q", "a", std::nullopt);
-  EXPECT_EQ(format.tokenizer().decode(row.tokens.ids(), false),
-            "User: q\n\nAssistant: a<|endoftext|>");
+  EXPECT_EQ(format.tokenizer().decode(row.tokens, false), "User: q\n\nAssistant: a<|endoftext|>");
 }
 
 TEST_F(ChatFormatTest, ABaseWithoutTemplateAndEndTokenTrainsProseOnly) {
@@ -326,7 +332,7 @@ TEST_F(ChatFormatTest, ABaseWithoutTemplateAndEndTokenTrainsProseOnly) {
   write("tokenizer.json", json);
   const ChatFormat format = load();
   EXPECT_EQ(format.default_template(), "");
-  EXPECT_EQ(format.text_rows("Text.", 512).size(), 1u);
+  EXPECT_EQ(text_rows(format, "Text.", 512).size(), 1u);
   constexpr const char* kWhat =
       "BASE: the base has no chat template, and its tokenizer no token that could end a turn";
   EXPECT_EQ(fault([&] { format.prompt("q", std::nullopt); }), kWhat);

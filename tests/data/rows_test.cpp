@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "document_rows.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -29,10 +30,10 @@ std::string fault(const std::string& body, const std::string& head = kHead) {
   return "no error";
 }
 
-std::shared_ptr<const RowSection> section_with(const std::string& id) {
-  RowSection section;
-  section.id = id;
-  return std::make_shared<const RowSection>(std::move(section));
+DocumentRow row_with(const std::string& id, int64_t index) {
+  DocumentRow row = prose_row("text", {id, "", {}, 1, {}});
+  row.sub_index = static_cast<int32_t>(index);
+  return row;
 }
 
 TEST(Rows, TextsArePartsOfTheDocument) {
@@ -45,17 +46,17 @@ TEST(Rows, TextsArePartsOfTheDocument) {
   };
   const DocumentRows rows = rows_of(document);
   ASSERT_EQ(rows.rows.size(), 2u);
-  EXPECT_TRUE(is_within(rows.rows[0].text));
-  EXPECT_TRUE(is_within(rows.rows[1].question));
-  EXPECT_TRUE(is_within(rows.rows[1].answer));
+  EXPECT_TRUE(is_within(rows.rows[0].text()));
+  EXPECT_TRUE(is_within(rows.rows[1].question()));
+  EXPECT_TRUE(is_within(rows.rows[1].answer()));
 }
 
 TEST(Rows, OtherLineEndsBecomeLineFeeds) {
   const DocumentRows rows =
       rows_of(document_of("::instruction::\n### Q\nOne\x0ctwo\nthree?\n### A\nFour.\xe2\x80\xa8"
                           "Five.\n\nSix.\n"));
-  EXPECT_EQ(rows.rows.at(0).question, "One\ntwo\nthree?");
-  EXPECT_EQ(rows.rows.at(0).answer, "Four.\nFive.\n\nSix.");
+  EXPECT_EQ(rows.rows.at(0).question(), "One\ntwo\nthree?");
+  EXPECT_EQ(rows.rows.at(0).answer(), "Four.\nFive.\n\nSix.");
 }
 
 TEST(Rows, OfSourcesKnowTheirFiles) {
@@ -68,7 +69,7 @@ TEST(Rows, OfSourcesKnowTheirFiles) {
   document.sections.back().source_path.clear();
   const DocumentRows rows = rows_of(document);
   ASSERT_EQ(rows.rows.size(), 2u);
-  EXPECT_EQ(rows.rows[0].text, "# source: a.txt\n\n  Otters.");
+  EXPECT_EQ(rows.rows[0].text(), "# source: a.txt\n\n  Otters.");
   EXPECT_EQ(rows.rows[0].section->id, section_id(document.sections[0]));
   EXPECT_EQ(rows.rows[0].section->source_path, "a.txt");
   EXPECT_EQ(rows.rows[0].origin, RowOrigin::kSource);
@@ -79,7 +80,7 @@ TEST(Rows, ProseIsOneTrimmedText) {
   const DocumentRows rows = rows_of(document_of("\n\n# Title\n\nA line.  \nAnother.\n\n\n"));
   ASSERT_EQ(rows.rows.size(), 1u);
   EXPECT_EQ(rows.rows[0].kind, RowKind::kText);
-  EXPECT_EQ(rows.rows[0].text, "# Title\n\nA line.  \nAnother.");
+  EXPECT_EQ(rows.rows[0].text(), "# Title\n\nA line.  \nAnother.");
   EXPECT_EQ(rows.rows[0].section->id.size(), 16u);
   EXPECT_EQ(rows.num_text, 1);
   EXPECT_EQ(rows.num_chat, 0);
@@ -91,11 +92,11 @@ TEST(Rows, EachPairIsAConversationWithItsLine) {
       "The heron,\non one leg.\n"));
   ASSERT_EQ(rows.rows.size(), 2u);
   EXPECT_EQ(rows.rows[0].kind, RowKind::kChat);
-  EXPECT_EQ(rows.rows[0].question, "What swims?");
-  EXPECT_EQ(rows.rows[0].answer, "The otter.");
+  EXPECT_EQ(rows.rows[0].question(), "What swims?");
+  EXPECT_EQ(rows.rows[0].answer(), "The otter.");
   EXPECT_EQ(rows.rows[0].line, 7);
-  EXPECT_EQ(rows.rows[1].question, "What stands?");
-  EXPECT_EQ(rows.rows[1].answer, "The heron,\non one leg.");
+  EXPECT_EQ(rows.rows[1].question(), "What stands?");
+  EXPECT_EQ(rows.rows[1].answer(), "The heron,\non one leg.");
   EXPECT_EQ(rows.rows[1].line, 13);
   EXPECT_EQ(rows.num_chat, 2);
 }
@@ -104,9 +105,9 @@ TEST(Rows, KeepTheOrderOfTheDocument) {
   const DocumentRows rows =
       rows_of(document_of("First.\n::instruction::\n### Q\nq\n\n### A\na\n::prose::\nLast.\n"));
   ASSERT_EQ(rows.rows.size(), 3u);
-  EXPECT_EQ(rows.rows[0].text, "First.");
-  EXPECT_EQ(rows.rows[1].question, "q");
-  EXPECT_EQ(rows.rows[2].text, "Last.");
+  EXPECT_EQ(rows.rows[0].text(), "First.");
+  EXPECT_EQ(rows.rows[1].question(), "q");
+  EXPECT_EQ(rows.rows[2].text(), "Last.");
 }
 
 TEST(Rows, CountFromZeroWithinEachSectionId) {
@@ -149,7 +150,7 @@ TEST(Rows, PreferencesAreCountedButGiveNoRows) {
   const DocumentRows rows = rows_of(document_of(
       "::preference::\n### Prompt\np\n\n### Chosen\nc\n\n### Rejected\nr\n::prose::\nText.\n"));
   ASSERT_EQ(rows.rows.size(), 1u);
-  EXPECT_EQ(rows.rows[0].text, "Text.");
+  EXPECT_EQ(rows.rows[0].text(), "Text.");
   EXPECT_EQ(rows.num_preference_sections, 1);
 }
 
@@ -205,9 +206,7 @@ TEST(IsValidationRow, FollowsTheHashOfSeedIdAndIndex) {
       {42, "876ee20f352437a2", 0, 0.0892, true},
   };
   for (const SplitCase& c : cases) {
-    DocumentRow row;
-    row.section = section_with(c.id);
-    row.sub_index = c.index;
+    const DocumentRow row = row_with(c.id, c.index);
     EXPECT_EQ(is_validation_row(row, c.seed, c.fraction), c.is_validation)
         << c.seed << " " << c.id << " " << c.index << " " << c.fraction;
   }
@@ -215,9 +214,7 @@ TEST(IsValidationRow, FollowsTheHashOfSeedIdAndIndex) {
 
 TEST(IsValidationRow, TakesNoneAtZeroAndAllAtOne) {
   for (int64_t index = 0; index < 100; ++index) {
-    DocumentRow row;
-    row.section = section_with("876ee20f352437a2");
-    row.sub_index = index;
+    const DocumentRow row = row_with("876ee20f352437a2", index);
     EXPECT_FALSE(is_validation_row(row, 42, 0.0));
     EXPECT_TRUE(is_validation_row(row, 42, 1.0));
   }
@@ -226,9 +223,7 @@ TEST(IsValidationRow, TakesNoneAtZeroAndAllAtOne) {
 TEST(IsValidationRow, TakesAboutTheFraction) {
   int64_t count = 0;
   for (int64_t index = 0; index < 10000; ++index) {
-    DocumentRow row;
-    row.section = section_with("0123456789abcdef");
-    row.sub_index = index;
+    const DocumentRow row = row_with("0123456789abcdef", index);
     count += is_validation_row(row, 1, 0.1);
   }
   // Deviation of a binomial: sqrt(10000 * 0.1 * 0.9) = 30; five of them.

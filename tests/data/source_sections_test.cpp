@@ -90,7 +90,7 @@ TEST_F(SourceTest, RowsKnowThatTheyComeFromASource) {
   ASSERT_EQ(rows.rows.size(), 2U);
   EXPECT_EQ(rows.rows[0].origin, RowOrigin::kDocument);
   EXPECT_EQ(rows.rows[1].origin, RowOrigin::kSource);
-  EXPECT_EQ(rows.rows[1].text, "# source: a.md\n\ntext");
+  EXPECT_EQ(rows.rows[1].text(), "# source: a.md\n\ntext");
   EXPECT_EQ(rows.rows[1].section->tags.at("lang"), "en");
   EXPECT_EQ(rows.rows[1].section->weight, 2);
   EXPECT_TRUE(sources.has_weights);

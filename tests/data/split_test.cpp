@@ -27,9 +27,15 @@ std::vector<SplitRow> rows_of(const std::vector<Pair>& pairs) {
 }
 
 std::vector<size_t> clusters_of(const std::vector<Pair>& pairs) {
-  std::vector<ComparedRow> rows;
-  for (const Pair& pair : pairs) rows.push_back({pair.question, pair.answer});
-  return near_duplicate_clusters(rows);
+  const auto found = near_duplicate_clusters(pairs.size(), [&](size_t i) -> ComparedRow {
+    return {pairs[i].question, pairs[i].answer};
+  });
+  return {found.begin(), found.end()};
+}
+
+std::vector<bool> held_out_rows(const std::vector<SplitRow>& rows, int64_t seed, double fraction) {
+  return dlm::held_out_rows(
+      rows.size(), [&](size_t i) { return rows[i]; }, seed, fraction);
 }
 
 // Sentences of words that no other number has.

@@ -25,14 +25,26 @@ TokenCacheKey key_of(const std::string& text) {
 // `count` tokens from `first` on.
 std::vector<TokenRow> rows_from(int32_t first, size_t count) {
   TokenRow row;
-  std::vector<int32_t> ids(count);
-  std::iota(ids.begin(), ids.end(), first);
-  row.tokens = ids;
+  row.tokens.resize(count);
+  std::iota(row.tokens.begin(), row.tokens.end(), first);
   row.loss_begin = 1;
   row.next = 7;
   row.text_begin = 3;
   row.text_end = 9;
   return {row, row};
+}
+
+std::vector<TokenRow> no_rows(size_t) {
+  return {};
+}
+
+std::optional<std::vector<TokenRow>> find(TokenCache& cache, const std::string& name) {
+  std::vector<TokenRow> rows;
+  const bool is_there = cache.find(
+      key_of(name), [](const TokenRow&) { return true; },
+      [&](TokenRow row) { rows.push_back(std::move(row)); });
+  if (!is_there) return std::nullopt;
+  return rows;
 }
 
 void expect_same(const std::vector<TokenRow>& a, const std::vector<TokenRow>& b) {
@@ -56,18 +68,19 @@ class TokenCacheTest : public ::testing::Test {
   bool put(const std::string& name, const std::vector<TokenRow>& rows, int64_t now,
            int64_t max_bytes = kMany) {
     TokenCache cache(folder());
-    const TokenCache::Fresh fresh[] = {{key_of(name), rows}};
-    return cache.save(fresh, max_bytes, now);
+    const TokenCache::Fresh fresh[] = {{key_of(name), 0}};
+    return cache.save(
+        fresh, [&](size_t) { return rows; }, max_bytes, now);
   }
   bool has(const std::string& name) const {
     TokenCache cache(folder());
-    return cache.find(key_of(name)).has_value();
+    return find(cache, name).has_value();
   }
   // A run that finds an entry and adds nothing.
   void use(const std::string& name, int64_t now) {
     TokenCache cache(folder());
-    ASSERT_TRUE(cache.find(key_of(name)));
-    ASSERT_TRUE(cache.save({}, kMany, now));
+    ASSERT_TRUE(find(cache, name));
+    ASSERT_TRUE(cache.save({}, no_rows, kMany, now));
   }
   void change_byte(const fs::path& path, size_t at) {
     std::string bytes = read_file(path);
@@ -89,9 +102,9 @@ TEST_F(TokenCacheTest, GivesBackWhatWasPutUnderTheKey) {
   put("a", rows_from(10, 5), 100);
   put("b", rows_from(20, 300), 100);
   TokenCache cache(folder());
-  expect_same(cache.find(key_of("a")).value(), rows_from(10, 5));
-  expect_same(cache.find(key_of("b")).value(), rows_from(20, 300));
-  EXPECT_FALSE(cache.find(key_of("c")));
+  expect_same(find(cache, "a").value(), rows_from(10, 5));
+  expect_same(find(cache, "b").value(), rows_from(20, 300));
+  EXPECT_FALSE(find(cache, "c"));
   EXPECT_EQ(cache.hits(), 2);
   EXPECT_EQ(cache.misses(), 1);
   EXPECT_EQ(cache.size().entries, 2);
@@ -100,8 +113,8 @@ TEST_F(TokenCacheTest, GivesBackWhatWasPutUnderTheKey) {
 
 TEST_F(TokenCacheTest, AnAbsentFolderIsEmptyAndStaysAbsent) {
   TokenCache cache(folder());
-  EXPECT_FALSE(cache.find(key_of("a")));
-  EXPECT_TRUE(cache.save({}, kMany, 1));
+  EXPECT_FALSE(find(cache, "a"));
+  EXPECT_TRUE(cache.save({}, no_rows, kMany, 1));
   EXPECT_EQ(cache.remove_unused_since(100), 0);
   EXPECT_EQ(cache.clear(), 0);
   EXPECT_FALSE(fs::exists(folder()));
@@ -112,17 +125,36 @@ TEST_F(TokenCacheTest, ADamagedEntryIsDroppedAndTheOthersStay) {
   put("b", rows_from(20, 5), 100);
   change_byte(segment(1), 16 + 64 + 50);  // in the payload of "a"
   TokenCache cache(folder());
-  EXPECT_FALSE(cache.find(key_of("a")));
+  EXPECT_FALSE(find(cache, "a"));
   ASSERT_EQ(cache.warnings().size(), 1u);
   EXPECT_EQ(cache.warnings()[0],
             "an entry of the token cache is damaged; its text is tokenized again");
-  EXPECT_TRUE(cache.find(key_of("b")));
+  EXPECT_TRUE(find(cache, "b"));
   const std::vector<TokenRow> rows = rows_from(10, 5);
-  const TokenCache::Fresh fresh[] = {{key_of("a"), rows}};
-  EXPECT_TRUE(cache.save(fresh, kMany, 200));
+  const TokenCache::Fresh fresh[] = {{key_of("a"), 0}};
+  EXPECT_TRUE(cache.save(
+      fresh, [&](size_t) { return rows; }, kMany, 200));
   EXPECT_TRUE(has("a"));
   EXPECT_TRUE(has("b"));
   EXPECT_TRUE(TokenCache(folder()).warnings().empty());
+}
+
+TEST_F(TokenCacheTest, WhatTheReaderRefusesIsMissingAndTakenOut) {
+  put("a", rows_from(10, 5), 100);
+  TokenCache cache(folder());
+  int num_rows = 0;
+  const auto refuse_second = [&](const TokenRow&) { return ++num_rows < 2; };
+  EXPECT_FALSE(cache.find(key_of("a"), refuse_second, [](const TokenRow&) { FAIL(); }));
+  EXPECT_EQ(num_rows, 2);
+  EXPECT_EQ(cache.misses(), 1);
+}
+
+// More than is read at once.
+TEST_F(TokenCacheTest, ALongEntryIsReadInPieces) {
+  const std::vector<TokenRow> rows = rows_from(10, 200'000);
+  put("a", rows, 100);
+  TokenCache cache(folder());
+  expect_same(find(cache, "a").value(), rows);
 }
 
 TEST_F(TokenCacheTest, AnyDamagedByteCostsEntriesOnly) {
@@ -133,7 +165,7 @@ TEST_F(TokenCacheTest, AnyDamagedByteCostsEntriesOnly) {
     write_file_atomic(segment(1), good);
     change_byte(segment(1), at);
     TokenCache cache(folder());
-    if (const auto found = cache.find(key_of("a"))) expect_same(*found, expected);
+    if (const auto found = find(cache, "a")) expect_same(*found, expected);
   }
 }
 
@@ -143,7 +175,7 @@ TEST_F(TokenCacheTest, AFileThatIsCutOffAnywhereIsHandled) {
   for (size_t size = 0; size < good.size(); ++size) {
     write_file_atomic(segment(1), good.substr(0, size));
     TokenCache cache(folder());
-    EXPECT_FALSE(cache.find(key_of("a"))) << size;
+    EXPECT_FALSE(find(cache, "a")) << size;
     // A file that ends with an entry, or with none, is whole.
     EXPECT_EQ(cache.warnings().size(), size == 16 ? 0u : 1u) << size;
   }
@@ -155,7 +187,7 @@ TEST_F(TokenCacheTest, ClaimsOfHugeEntriesAreNotBelieved) {
   for (size_t i = 0; i < 8; ++i) bytes[16 + 40 + i] = '\xff';
   write_file_atomic(segment(1), bytes);
   TokenCache cache(folder());
-  EXPECT_FALSE(cache.find(key_of("a")));
+  EXPECT_FALSE(find(cache, "a"));
   EXPECT_EQ(cache.warnings().size(), 1u);
 }
 
@@ -220,22 +252,36 @@ TEST_F(TokenCacheTest, ARunThatCannotWriteSavesNothing) {
 TEST_F(TokenCacheTest, TwoRunsAtOnceKeepWhatBothAdd) {
   TokenCache first(folder()), second(folder());
   const std::vector<TokenRow> rows = rows_from(10, 5), other = rows_from(20, 5);
-  const TokenCache::Fresh of_first[] = {{key_of("a"), rows}, {key_of("both"), rows}};
-  const TokenCache::Fresh of_second[] = {{key_of("b"), other}, {key_of("both"), rows}};
-  EXPECT_TRUE(first.save(of_first, kMany, 100));
-  EXPECT_TRUE(second.save(of_second, kMany, 100));
+  const TokenCache::Fresh of_first[] = {{key_of("a"), 0}, {key_of("both"), 0}};
+  const TokenCache::Fresh of_second[] = {{key_of("b"), 1}, {key_of("both"), 0}};
+  const auto rows_of = [&](size_t number) { return number == 0 ? rows : other; };
+  EXPECT_TRUE(first.save(of_first, rows_of, kMany, 100));
+  EXPECT_TRUE(second.save(of_second, rows_of, kMany, 100));
   EXPECT_TRUE(has("a"));
   EXPECT_TRUE(has("b"));
   EXPECT_EQ(TokenCache(folder()).size().entries, 3);
+}
+
+// As a program would that copies another store over this one while it is read.
+TEST_F(TokenCacheTest, AFileThatChangesUnderneathCostsEntriesOnly) {
+  put("a", rows_from(10, 5), 100);
+  TokenCache cut(folder()), overwritten(folder());
+  const uintmax_t size = fs::file_size(segment(1));
+  fs::resize_file(segment(1), 40);
+  EXPECT_FALSE(find(cut, "a"));
+  EXPECT_EQ(cut.warnings().size(), 1u);
+  fs::resize_file(segment(1), size);
+  EXPECT_FALSE(find(overwritten, "a"));
+  EXPECT_EQ(overwritten.misses(), 1);
 }
 
 TEST_F(TokenCacheTest, AReaderKeepsItsViewWhileAnotherClears) {
   put("a", rows_from(10, 5), 100);
   TokenCache reader(folder());
   EXPECT_EQ(TokenCache(folder()).clear(), 1);
-  expect_same(reader.find(key_of("a")).value(), rows_from(10, 5));
+  expect_same(find(reader, "a").value(), rows_from(10, 5));
   // What it found is gone; saving that it was used brings nothing back.
-  EXPECT_TRUE(reader.save({}, kMany, 200));
+  EXPECT_TRUE(reader.save({}, no_rows, kMany, 200));
   EXPECT_FALSE(has("a"));
 }
 
@@ -243,8 +289,8 @@ TEST_F(TokenCacheTest, RemembersTheLastRun) {
   put("a", rows_from(10, 5), 100);
   TokenCache cache(folder());
   EXPECT_FALSE(cache.last_use());
-  cache.find(key_of("a"));
-  cache.find(key_of("b"));
+  find(cache, "a");
+  find(cache, "b");
   cache.record_use(12);
   const auto use = TokenCache(folder()).last_use();
   ASSERT_TRUE(use);
@@ -272,18 +318,27 @@ TEST_F(TokenCacheTest, RowsOfADocumentAreTheSameFromTheCache) {
       "notes.dlm");
   const DocumentRows rows = rows_of(document);
   const auto tokenize = [&](CachedTokens* cached, int64_t max_tokens, const char* system) {
-    return tokenize_rows(rows, format, std::string(system), max_tokens, "notes.dlm", 0, cached);
+    std::vector<TokenRow> made;
+    outline_rows(rows, format, std::string(system), max_tokens, "notes.dlm", 0, cached,
+                 [&](const TokenRow& row) { made.push_back(row); });
+    return made;
   };
   CachedTokens first{TokenCache(folder()), "digest", {}};
   const std::vector<TokenRow> made = tokenize(&first, 64, "Be brief.");
-  const auto fresh = fresh_entries(rows, made, first, "Be brief.", 64);
+  const auto fresh = fresh_entries(rows, first, "Be brief.", 64);
   EXPECT_EQ(fresh.size(), 6u);
-  ASSERT_TRUE(first.cache.save(fresh, kMany, 100));
+  const auto rows_of_fresh = [&](size_t number) {
+    std::vector<TokenRow> one;
+    tokenize_row(rows.rows[number], format, "Be brief.", 64, "notes.dlm",
+                 [&](TokenRow row) { one.push_back(std::move(row)); });
+    return one;
+  };
+  ASSERT_TRUE(first.cache.save(fresh, rows_of_fresh, kMany, 100));
 
   CachedTokens second{TokenCache(folder()), "digest", {}};
   const std::vector<TokenRow> found = tokenize(&second, 64, "Be brief.");
   EXPECT_EQ(second.cache.hits(), 6);
-  EXPECT_TRUE(fresh_entries(rows, found, second, "Be brief.", 64).empty());
+  EXPECT_TRUE(fresh_entries(rows, second, "Be brief.", 64).empty());
   expect_same(found, made);
   for (size_t i = 0; i < made.size(); ++i) {
     EXPECT_EQ(found[i].id, made[i].id);

@@ -22,8 +22,25 @@ class TokenRowsTest : public ::testing::Test {
         "---\ndlm_id: 01KPG0GVBVZZZZZZZZZZZZZZZZ\ndlm_version: 15\nbase_model: dlm-nano\n---\n" +
             body,
         "notes.dlm");
-    return tokenize_rows(rows_of(document), ChatFormat::load(folder_.path()), std::nullopt,
-                         max_tokens, "notes.dlm");
+    return made(rows_of(document), ChatFormat::load(folder_.path()), max_tokens);
+  }
+
+  // As they are first made; each is the same when it is made again from its outline.
+  static std::vector<TokenRow> made(const DocumentRows& rows, const ChatFormat& format,
+                                    int64_t max_tokens) {
+    std::vector<TokenRow> all;
+    const auto outlines = outline_rows(rows, format, std::nullopt, max_tokens, "notes.dlm", 0,
+                                       nullptr, [&](const TokenRow& row) { all.push_back(row); });
+    EXPECT_EQ(outlines.size(), all.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+      const TokenRow again = make_row(outlines[i], rows, format, std::nullopt);
+      EXPECT_EQ(again.tokens, all[i].tokens) << i;
+      EXPECT_EQ(again.labels(), all[i].labels()) << i;
+      EXPECT_EQ(again.id, all[i].id) << i;
+      EXPECT_EQ(again.source, all[i].source) << i;
+      EXPECT_EQ(outlines[i].num_labels(), all[i].num_labels()) << i;
+    }
+    return all;
   }
 
   TemporaryFolder folder_;
@@ -62,6 +79,31 @@ TEST_F(TokenRowsTest, ChunksOfOneTextHaveIdsOfTheirOwn) {
   for (const TokenRow& row : rows) ids.insert(row.id);
   EXPECT_GT(rows.size(), 1u);
   EXPECT_EQ(ids.size(), rows.size());
+}
+
+// A character without a token of its own is as many as it has bytes.
+TEST_F(TokenRowsTest, ACharacterOfMoreTokensThanARowMayHoldIsCut) {
+  const std::vector<TokenRow> rows = rows_of_body("\xf0\x9f\xa6\xa6 and \xf0\x9f\xa6\xa6\n", 3);
+  size_t num_full = 0;
+  for (const TokenRow& row : rows) num_full += row.text_begin == 0;
+  EXPECT_GT(num_full, 1u);
+}
+
+TEST_F(TokenRowsTest, TokensThatAreNotAsTheCacheSaidAreRefused) {
+  const Document document = parse_document(
+      "---\ndlm_id: 01KPG0GVBVZZZZZZZZZZZZZZZZ\ndlm_version: 15\nbase_model: dlm-nano\n---\n" +
+          std::string(kPairs),
+      "notes.dlm");
+  const DocumentRows rows = rows_of(document);
+  const ChatFormat format = ChatFormat::load(folder_.path());
+  RowOutline outline = outline_rows(rows, format, std::nullopt, 128, "notes.dlm").front();
+  ++outline.num_tokens;
+  try {
+    make_row(outline, rows, format, std::nullopt);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.hint(), "remove the cache: `dlm cache clear`");
+  }
 }
 
 TEST_F(TokenRowsTest, RefusesAPairThatIsTooLongAtItsLine) {
@@ -104,15 +146,15 @@ TEST_F(TokenRowsTest, AreDescribedInWords) {
           text + "\n" + kPairs,
       "notes.dlm");
   const DocumentRows rows = rows_of(document);
-  const std::vector<TokenRow> tokens =
-      tokenize_rows(rows, ChatFormat::load(folder_.path()), std::nullopt, 128, "notes.dlm");
+  const std::vector<RowOutline> tokens =
+      outline_rows(rows, ChatFormat::load(folder_.path()), std::nullopt, 128, "notes.dlm");
   size_t num_tokens = 0;
-  for (const TokenRow& row : tokens) num_tokens += row.tokens.size();
+  for (const RowOutline& row : tokens) num_tokens += row.num_tokens;
   const std::vector<std::string> lines = describe_rows(rows, tokens, 128);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0], "2 pairs and 1 text: " + std::to_string(tokens.size()) + " rows, " +
                           std::to_string(num_tokens) + " tokens; the longest pair has " +
-                          std::to_string(tokens.back().tokens.size()) + " of 128 tokens (line 14)");
+                          std::to_string(tokens.back().num_tokens) + " of 128 tokens (line 14)");
   EXPECT_EQ(lines[1], "1 long text cut into " + std::to_string(tokens.size() - 2) +
                           " rows at borders of sentences or lines");
 }

@@ -2,6 +2,8 @@
 // likely, wherever the draft is wrong.
 #include <gtest/gtest.h>
 
+#include "engine/cpu/gemm.h"
+#include "engine/cpu/isa.h"
 #include "model/generate.h"
 #include "model/tiny_decoder.h"
 #include "support/error.h"
@@ -12,6 +14,11 @@ namespace {
 class Drafted : public testing::TestWithParam<DType> {
  protected:
   Drafted() : decoder_(Decoder::random(tiny_config(false), GetParam(), 5)) {}
+  void SetUp() override {
+    if (GetParam() == DType::kBF16 && !has_bf16_products(isa_tier())) {
+      GTEST_SKIP() << "skipped: no bf16 products on this tier";
+    }
+  }
 
   std::vector<int32_t> drafted(std::vector<int32_t> draft, int64_t max_tokens,
                                std::vector<int32_t> stops = {}, int64_t capacity = 64) {

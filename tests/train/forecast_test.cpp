@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "document_rows.h"
 #include "train/base_refusals.h"
 #include "train/row_estimate.h"
 #include "train_fixture.h"
@@ -124,15 +125,10 @@ TEST_F(ForecastTest, WhatIsWrongWithTheDocumentIsToldWithItsPlace) {
 
 TEST(RowEstimate, CountsBytesAndCutsProse) {
   DocumentRows rows;
-  DocumentRow pair;
-  pair.kind = RowKind::kChat;
-  pair.question = std::string(40, 'q');
-  pair.answer = std::string(21, 'a');
-  DocumentRow text;
-  text.text = std::string(400, 't');
-  text.section = std::make_shared<const RowSection>(RowSection{"", "", {}, 2});
-  DocumentRow dropped = pair;
-  dropped.section = std::make_shared<const RowSection>(RowSection{"", "", {}, 0});
+  const std::string question(40, 'q'), answer(21, 'a');
+  const DocumentRow pair = pair_row(question, answer);
+  const DocumentRow text = prose_row(std::string(400, 't'), {"", "", {}, 2, {}});
+  const DocumentRow dropped = pair_row(question, answer, {"", "", {}, 0, {}});
   rows.rows = {pair, text, dropped};
   const RowEstimate found = estimate_rows(rows, std::string(8, 's'), 64, 42);
   EXPECT_EQ(found.num_pairs, 1);

@@ -35,8 +35,11 @@ class LoopTest : public TrainTest {
   fs::path base() const { return base_.empty() ? bases().own_folder / kTinyBaseKey : base_; }
 
   std::vector<TokenRow> token_rows(const std::string& body) {
-    return tokenize_rows(rows_of(parse_document(document_text("", body), "notes.dlm")),
-                         ChatFormat::load(base()), std::nullopt, 256, "notes.dlm");
+    std::vector<TokenRow> rows;
+    outline_rows(rows_of(parse_document(document_text("", body), "notes.dlm")),
+                 ChatFormat::load(base()), std::nullopt, 256, "notes.dlm", 0, nullptr,
+                 [&](const TokenRow& row) { rows.push_back(row); });
+    return rows;
   }
 
   struct Outcome {

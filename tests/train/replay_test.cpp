@@ -217,7 +217,7 @@ TEST_F(HistoryTest, RowsAreMarkedAndNeitherAskNorSayWhatTheDocumentDoes) {
   const std::string now =
       "::prose::\nThe otter swims.\n\n::instruction::\n### Q\nWho waits?\n\n### A\nThe heron.\n";
   Prepared p = prepare(document_text("", now), "notes.dlm", std::nullopt, search);
-  const size_t num_rows = p.rows.rows.size(), num_tokens = p.token_rows.size();
+  const size_t num_rows = p.rows.rows.size(), num_outlines = p.outlines.size();
   const auto snapshot = [](const char* id, const char* type, const char* content) {
     ReplaySnapshot s;
     s.section_id = id;
@@ -236,10 +236,10 @@ TEST_F(HistoryTest, RowsAreMarkedAndNeitherAskNorSayWhatTheDocumentDoes) {
        snapshot("0000000000000003", "instruction", "no header here\n")},
       warner());
   ASSERT_EQ(p.rows.rows.size(), num_rows + 1);
-  EXPECT_EQ(p.token_rows.size(), num_tokens + 1);
-  EXPECT_EQ(p.token_rows.back().source, num_rows);
+  EXPECT_EQ(p.outlines.size(), num_outlines + 1);
+  EXPECT_EQ(p.outlines.back().source, num_rows);
   const DocumentRow& row = p.rows.rows.back();
-  EXPECT_EQ(row.answer, "The mouse.");
+  EXPECT_EQ(row.answer(), "The mouse.");
   EXPECT_EQ(row.section->id, "replay:876ee20f352437a2:2026-01-01T00:00:00+00:00");
   EXPECT_EQ(row.origin, RowOrigin::kReplay);
   EXPECT_FALSE(is_validation_row(row, 42, 1.0));
