@@ -66,8 +66,6 @@ struct ThreadPool::State {
   std::mutex mutex;
   std::condition_variable wake_workers;
   std::condition_variable wake_caller;
-  std::atomic<uint64_t> generation{0};
-  std::atomic<int> busy{0};
   std::atomic<bool> stopping{false};
   // Who has given up spinning. One side writes its news and then reads these, the other writes these
   // and then reads the news, all in one total order, so that one of both sees the other. Without
@@ -76,33 +74,51 @@ struct ThreadPool::State {
   std::atomic<bool> caller_sleeps{false};
   bool caller_ready = false;
 
+  // The number of the run, and below it how many of its tasks nobody took yet. Who counts one down
+  // has it, and knows that the rest here is of the same run: a run ends when all its tasks were done,
+  // whoever did them. So nobody waits for a worker that sleeps, or that the system does not let run,
+  // unless it is in the middle of a task.
+  alignas(64) std::atomic<uint64_t> open{0};
+  alignas(64) std::atomic<int64_t> num_done{0};
   const std::function<void(int64_t, int)>* body = nullptr;
   int64_t num_tasks = 0;
-  std::atomic<int64_t> next_task{0};
   std::exception_ptr failure;
   int64_t failed_task = 0;
 
-  void work(int worker) {
-    for (;;) {
-      const int64_t task = next_task.fetch_add(1, std::memory_order_relaxed);
-      if (task >= num_tasks) return;
-      try {
-        (*body)(task, worker);
-      } catch (...) {
-        const std::lock_guard<std::mutex> hold(mutex);
-        if (!failure || task < failed_task) {
-          failure = std::current_exception();
-          failed_task = task;
-        }
+  static constexpr uint64_t kOneRun = uint64_t{1} << 32;
+  static int64_t num_open(uint64_t open) { return static_cast<int64_t>(open % kOneRun); }
+
+  void do_task(int64_t task, int worker) {
+    try {
+      (*body)(task, worker);
+    } catch (...) {
+      const std::lock_guard<std::mutex> hold(mutex);
+      if (!failure || task < failed_task) {
+        failure = std::current_exception();
+        failed_task = task;
       }
+    }
+  }
+
+  // Does tasks until none is open.
+  void work(int worker) {
+    uint64_t now = open.load();
+    while (num_open(now) > 0) {
+      if (!open.compare_exchange_weak(now, now - 1)) continue;
+      const int64_t all = num_tasks;
+      do_task(all - num_open(now), worker);
+      if (num_done.fetch_add(1) + 1 == all && caller_sleeps.load()) {
+        const std::lock_guard<std::mutex> hold(mutex);
+        wake_caller.notify_one();
+      }
+      now = open.load();
     }
   }
 
   void worker_loop(int worker) {
     if (init) init();
-    uint64_t seen = 0;
+    const auto ready = [&] { return num_open(open.load()) > 0 || stopping.load(); };
     for (;;) {
-      const auto ready = [&] { return generation.load() != seen || stopping.load(); };
       if (!spin_until(ready)) {
         std::unique_lock<std::mutex> hold(mutex);
         sleeping_workers.fetch_add(1);
@@ -110,12 +126,7 @@ struct ThreadPool::State {
         sleeping_workers.fetch_sub(1);
       }
       if (stopping.load()) return;
-      seen = generation.load(std::memory_order_acquire);
       work(worker);
-      if (busy.fetch_sub(1) == 1 && caller_sleeps.load()) {
-        const std::lock_guard<std::mutex> hold(mutex);
-        wake_caller.notify_one();
-      }
     }
   }
 };
@@ -142,26 +153,26 @@ int ThreadPool::num_threads() const { return state_->num_threads; }
 void ThreadPool::run(int64_t num_tasks, const std::function<void(int64_t, int)>& body) {
   State& s = *state_;
   if (num_tasks <= 0) return;
+  check(num_tasks < static_cast<int64_t>(State::kOneRun), "a loop of 2^32 tasks");
   if (!s.caller_ready) {
     if (s.init) s.init();
     s.caller_ready = true;
   }
   s.body = &body;
   s.num_tasks = num_tasks;
-  s.next_task.store(0, std::memory_order_relaxed);
   s.failure = nullptr;
-  const bool alone = s.num_threads == 1 || num_tasks == 1;
-  if (!alone) {
-    s.busy.store(s.num_threads - 1, std::memory_order_relaxed);
-    s.generation.fetch_add(1);
+  if (s.num_threads == 1 || num_tasks == 1) {
+    for (int64_t task = 0; task < num_tasks; ++task) s.do_task(task, 0);
+  } else {
+    s.num_done.store(0);
+    const uint64_t run = s.open.load() / State::kOneRun + 1;
+    s.open.store(run * State::kOneRun + static_cast<uint64_t>(num_tasks));
     if (s.sleeping_workers.load() > 0) {
       const std::lock_guard<std::mutex> hold(s.mutex);
       s.wake_workers.notify_all();
     }
-  }
-  s.work(0);
-  if (!alone) {
-    const auto done = [&] { return s.busy.load() == 0; };
+    s.work(0);
+    const auto done = [&] { return s.num_done.load() == num_tasks; };
     if (!spin_until(done)) {
       std::unique_lock<std::mutex> hold(s.mutex);
       s.caller_sleeps.store(true);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 
 #include "support/error.h"
 #include "support/threads.h"
@@ -90,6 +91,27 @@ TEST(ThreadPool, InitialisesEachWorkerOnceTheCallerIncluded) {
     for (int i = 0; i < 3; ++i) pool.run(16, [](int64_t, int) {});
   }
   EXPECT_EQ(calls, 4);
+}
+
+// As when the system gives a worker no core.
+TEST(ThreadPool, NobodyWaitsForAWorkerThatHasNoTask) {
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<bool> may_begin = false;
+  ThreadPool pool(3, [&] {
+    while (std::this_thread::get_id() != caller && !may_begin) std::this_thread::yield();
+  });
+  for (int round = 0; round < 10; ++round) {
+    std::atomic<int> runs = 0;
+    pool.run(16, [&](int64_t, int worker) {
+      EXPECT_EQ(worker, 0);
+      ++runs;
+    });
+    EXPECT_EQ(runs, 16);
+  }
+  may_begin = true;
+  std::atomic<int> runs = 0;
+  pool.run(16, [&](int64_t, int) { ++runs; });
+  EXPECT_EQ(runs, 16);
 }
 
 TEST(Threads, TheEnvironmentDecidesWhenNothingIsAskedFor) {
