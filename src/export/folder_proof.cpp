@@ -14,8 +14,8 @@ namespace {
 TrainedModel load(const ExportInputs& inputs, const fs::path& adapter, const BaseFormat& format,
                   Device& device) {
   TrainedModel trained;
-  trained.decoder =
-      Decoder::load(inputs.prepared.base.folder, device.preferred_dtype(), format, device);
+  trained.decoder = Decoder::load_to_answer(inputs.prepared.base.folder, adapter,
+                                            device.preferred_dtype(), format, device);
   trained.adapter = LoraAdapter::load(adapter, *trained.decoder);
   return trained;
 }

@@ -211,7 +211,7 @@ ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter, const 
   chunks = spread(std::move(chunks), static_cast<size_t>(options.max_chunks));
   result.num_tokens = num_tokens_of(chunks);
 
-  const auto graph = build_graph(decoder, adapter, GraphUse::kLoss, chunk_tokens);
+  const auto graph = build_graph(decoder, adapter, GraphUse::kFinal, chunk_tokens);
   Exec exec(graph->graph, device);
   InputObserver observer(decoder);
   exec.observer = &observer;

@@ -37,8 +37,8 @@ TrainedModel load_trained(const ExportInputs& inputs, const fs::path& adapter, D
   // A mix is no run of its own: its parts say what they were trained on.
   const BaseFormat format = trained_base_of(inputs.adapters.front().folder);
   TrainedModel trained;
-  trained.decoder =
-      Decoder::load(inputs.prepared.base.folder, device.preferred_dtype(), format, device);
+  trained.decoder = Decoder::load_to_answer(inputs.prepared.base.folder, adapter,
+                                            device.preferred_dtype(), format, device);
   trained.adapter = LoraAdapter::load(adapter, *trained.decoder);
   return trained;
 }

@@ -7,6 +7,7 @@
 #include "export/logit_compare.h"
 #include "model/generate.h"
 #include "support/error.h"
+#include "train/machine.h"
 
 namespace dlm {
 
@@ -55,7 +56,6 @@ struct TrainedSide {
   Batch batch;
   int64_t longest = 1;
   std::unique_ptr<Pass> pass;
-  std::vector<std::vector<int32_t>> answers;
 };
 
 void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device,
@@ -134,33 +134,45 @@ size_t num_questions(const ProofRequest& request) {
   return std::min(request.questions.size(), static_cast<size_t>(request.max_questions));
 }
 
-void ask_trained(const ProofRequest& request, Device& device, TrainedSide& trained) {
-  for (size_t i = 0; i < num_questions(request); ++i) {
-    const ProofQuestion& asked = request.questions[i];
-    const auto prompt = request.format->prompt(asked.question, request.system_prompt);
-    trained.answers.push_back(greedy_answer(*request.decoder, request.adapter, *request.format,
-                                            prompt, written_answer(request, asked),
-                                            request.max_answer_tokens, device));
-  }
+std::vector<int32_t> ask_trained(const ProofRequest& request, const ProofQuestion& asked,
+                                 std::span<const int32_t> draft, Device& device) {
+  const auto prompt = request.format->prompt(asked.question, request.system_prompt);
+  return greedy_answer(*request.decoder, request.adapter, *request.format, prompt, draft,
+                       request.max_answer_tokens, device);
 }
 
-void ask_exported(const ProofRequest& request, TrainedSide& trained, LoadedModel& exported,
-                  Device& device, ProofResult& result) {
-  for (size_t i = 0; i < num_questions(request); ++i) {
+std::vector<int32_t> ask_exported(const ProofRequest& request, const ProofQuestion& asked,
+                                  LoadedModel& exported, Device& device) {
+  const auto prompt = exported.format->prompt(asked.question, request.system_prompt);
+  return greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format, prompt,
+                       written_answer(request, asked), request.max_answer_tokens, device);
+}
+
+// The exported model answers first, since a quantized one is faster, and what it says is the draft
+// of the trained one's answer; it leaves before the trained one comes back. A model of the same
+// numbers makes the same passes instead, so that no rounding lies between the two.
+void compare_answers(const ProofRequest& request, LoadedModel exported, Device& device,
+                     ProofResult& result) {
+  const std::span<const ProofQuestion> questions =
+      std::span(request.questions).first(num_questions(request));
+  std::vector<std::vector<int32_t>> drafts;
+  for (const ProofQuestion& asked : questions) {
+    const auto said = ask_exported(request, asked, exported, device);
     ProofAnswer answer;
-    answer.question = request.questions[i].question;
-    const auto prompt = request.format->prompt(answer.question, request.system_prompt);
-    const auto other = exported.format->prompt(answer.question, request.system_prompt);
-    answer.is_same_prompt = prompt == other;
+    answer.question = asked.question;
+    answer.is_same_prompt = request.format->prompt(asked.question, request.system_prompt) ==
+                            exported.format->prompt(asked.question, request.system_prompt);
     count_text(result, answer.is_same_prompt, answer.question);
-    // A model of the same numbers makes the same passes, so that no rounding lies between the two.
-    const auto draft =
-        request.quant ? trained.answers[i] : written_answer(request, request.questions[i]);
-    const auto said = greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format,
-                                    other, draft, request.max_answer_tokens, device);
-    answer.trained = request.format->tokenizer().decode(trained.answers[i], true);
     answer.exported = exported.format->tokenizer().decode(said, true);
     result.answers.push_back(std::move(answer));
+    drafts.push_back(request.quant ? said : written_answer(request, asked));
+  }
+  exported.decoder->release_pages();
+  exported = {};
+  return_freed_memory();
+  for (size_t i = 0; i < questions.size(); ++i) {
+    result.answers[i].trained = request.format->tokenizer().decode(
+        ask_trained(request, questions[i], drafts[i], device), true);
   }
 }
 
@@ -187,13 +199,13 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
   result.quant = request.quant;
   result.limits = request.limits;
   TrainedSide side;
-  ask_trained(request, device, side);
   read_rows(rows, request, device, side);
   request.decoder->release_pages();
   LoadedModel loaded = request.exported->load(request.decoder->dtype(), device);
   compare_rows(rows, side, loaded, device, result);
   compare_tokenizers(rows, request.format->tokenizer(), loaded.format->tokenizer(), result);
-  ask_exported(request, side, loaded, device, result);
+  side.pass.reset();
+  compare_answers(request, std::move(loaded), device, result);
   result.files = request.exported->files();
   return result;
 }

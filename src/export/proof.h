@@ -106,8 +106,7 @@ struct ProofResult {
   bool holds() const { return faults().empty(); }
 };
 
-// Runs both models, one after the other: the trained one's pages are released before the exported
-// one's weights are read. Which rows are taken follows from their content. Throws
+// Runs both models in turns: the pages of one are released before the other's weights are read. Which rows are taken follows from their content. Throws
 // Error(kFormat) or Error(kBase) for a file that cannot be run, Error(kExport) when there is
 // nothing to compare (no row with a labelled token).
 ProofResult prove_export(const ProofRequest& request, Device& device);

@@ -79,8 +79,8 @@ std::unique_ptr<Session> Session::open(const Base& base, const fs::path& adapter
   std::unique_ptr<Session> session(new Session(device));
   session->format_ = std::make_unique<ChatFormat>(ChatFormat::load(base.folder));
   session->base_format_ = format_of(weights, adapter);
-  session->decoder_ =
-      Decoder::load(base.folder, device.preferred_dtype(), session->base_format_, device);
+  session->decoder_ = Decoder::load_to_answer(base.folder, adapter, device.preferred_dtype(),
+                                              session->base_format_, device);
   check_vocabulary(session->format_->tokenizer(), session->decoder_->config(), base.folder);
   if (!adapter.empty()) session->adapter_ = LoraAdapter::load(adapter, *session->decoder_);
   return session;

@@ -7,6 +7,8 @@
 
 #include "engine/random.h"
 #include "formats/safetensors.h"
+#include "model/lora.h"
+#include "model/peft_config.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -18,6 +20,17 @@ std::optional<QuantFormat> format_of(const WeightSlot& slot, const BaseFormat& f
                                      const Parameter& head) {
   if (slot.parameter == &head) return format.head;
   return slot.role == WeightRole::kLinear ? format.linear : std::nullopt;
+}
+
+// Holds the value as rows of its own type, for products of type `dtype`.
+void multiply_as_stored(Parameter& p, DType dtype) {
+  const GgmlType type = p.value.dtype() == DType::kF32    ? GgmlType::kF32
+                        : p.value.dtype() == DType::kBF16 ? GgmlType::kBF16
+                                                          : GgmlType::kF16;
+  const auto owner = std::make_shared<const Tensor>(std::move(p.value));
+  p.value = Tensor::shape_only(owner->shape(), dtype);
+  p.quantized = QuantizedMatrix::from_blocks(type, owner->dim(0), owner->dim(1),
+                                             static_cast<const std::byte*>(owner->data()), owner);
 }
 
 }  // namespace
@@ -45,8 +58,18 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
   return load(folder, dtype, format, &device);
 }
 
+std::unique_ptr<Decoder> Decoder::load_to_answer(const fs::path& folder, const fs::path& adapter,
+                                                 DType dtype, const BaseFormat& format,
+                                                 Device& device) {
+  const bool brings_whole =
+      !adapter.empty() &&
+      !read_peft_config(adapter / "adapter_config.json").modules_to_save.empty();
+  return load(folder, dtype, format, &device, !brings_whole);
+}
+
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
-                                       const BaseFormat& format, Device* device) {
+                                       const BaseFormat& format, Device* device,
+                                       bool keeps_stored_types) {
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = load_model_config(folder);
   decoder->dtype_ = dtype;
@@ -62,8 +85,14 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
       set.file_of(slot.name)->release(set.at(slot.name).bytes);
       continue;
     }
-    slot.parameter->value = load_weight(set, slot, dtype, decoder->config_, folder.string());
-    if (slot.parameter->value.owned_bytes() == 0) {
+    const bool keeps_type = keeps_stored_types && slot.is_matrix();
+    Tensor stored = load_weight(set, slot, keeps_type ? std::nullopt : std::optional(dtype),
+                                decoder->config_, folder.string());
+    const bool is_mapped = stored.owned_bytes() == 0;
+    slot.parameter->value = std::move(stored);
+    if (keeps_type && slot.parameter->value.dtype() != dtype)
+      multiply_as_stored(*slot.parameter, dtype);
+    if (is_mapped) {
       decoder->mapped_.emplace_back(set.file_of(slot.name), set.at(slot.name).bytes);
     }
   }

@@ -58,6 +58,13 @@ class Decoder {
   // memory. A decoder with a quantized head generates, but gives no loss.
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device& device);
+  // The same for a decoder that only answers, with `adapter` (empty: none): matrices that are not
+  // quantized are multiplied as they lie in the file, whatever their type, so that none is copied,
+  // unless the adapter brings some of them whole. Throws what reading its configuration throws,
+  // too.
+  static std::unique_ptr<Decoder> load_to_answer(const fs::path& folder, const fs::path& adapter,
+                                                 DType dtype, const BaseFormat& format,
+                                                 Device& device);
   // From a GGUF file, whose keys and tensors alone say what the model is. Matrices are multiplied
   // in the file's own types. Throws Error(kFormat) naming file and key or tensor.
   // The decoder keeps a mapped file alive; bytes given to GgufFile::parse() must outlive it.
@@ -104,7 +111,8 @@ class Decoder {
  private:
   Decoder() = default;
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
-                                       const BaseFormat& format, Device* device);
+                                       const BaseFormat& format, Device* device,
+                                       bool keeps_stored_types = false);
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;

@@ -15,11 +15,13 @@ std::optional<DType> plain_type(GgmlType type) {
   return std::nullopt;
 }
 
-void load_matrix(const GgufFile& file, const WeightSlot& slot, const ModelConfig& config,
-                 DType dtype) {
+// Gives the bytes that stay those of the file; none when they were copied.
+std::span<const std::byte> load_matrix(const GgufFile& file, const WeightSlot& slot,
+                                       const ModelConfig& config, DType dtype) {
   const GgufWeight weight = find_gguf_weight(file, slot, config);
   const std::byte* data = weight.bytes.data();
   std::shared_ptr<const void> owner = file.file();
+  std::span<const std::byte> used;
   if (weight.owned != nullptr) {
     owner = weight.owned;
   } else if (reinterpret_cast<uintptr_t>(data) % sizeof(float) != 0) {
@@ -28,15 +30,18 @@ void load_matrix(const GgufFile& file, const WeightSlot& slot, const ModelConfig
         std::make_shared<const std::vector<std::byte>>(weight.bytes.begin(), weight.bytes.end());
     data = copy->data();
     owner = copy;
+  } else {
+    used = weight.bytes;
   }
   Parameter& p = *slot.parameter;
   if (plain_type(weight.type) == dtype) {
     p.value = Tensor::view(slot.shape, dtype, data, std::move(owner));
-    return;
+    return used;
   }
   p.value = Tensor::shape_only(slot.shape, dtype);
   p.quantized = QuantizedMatrix::from_blocks(weight.type, slot.shape[0], slot.shape[1], data,
                                              std::move(owner));
+  return used;
 }
 
 }  // namespace
@@ -51,7 +56,8 @@ std::unique_ptr<Decoder> Decoder::load_gguf(const GgufFile& file, DType dtype) {
   for (const WeightSlot& slot : slots) {
     slot.parameter->name = slot.name;
     if (slot.is_matrix()) {
-      load_matrix(file, slot, config, dtype);
+      const std::span<const std::byte> used = load_matrix(file, slot, config, dtype);
+      if (file.file() != nullptr && !used.empty()) decoder->mapped_.emplace_back(file.file(), used);
     } else {
       slot.parameter->value = load_gguf_vector(file, slot, config);
     }

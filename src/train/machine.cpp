@@ -1,5 +1,7 @@
 #include "train/machine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -78,6 +80,12 @@ uint64_t available_memory_bytes() {
 
 uint64_t resident_bytes() {
   return kKiB * kernel_number("/proc/self/status", "VmRSS:");
+}
+
+void return_freed_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 uint64_t peak_resident_bytes() {

@@ -23,6 +23,8 @@ uint64_t available_memory_bytes();
 // Memory that this process holds now, and the most that it ever held. 0 when the system does not
 // say.
 uint64_t resident_bytes();
+// Gives memory that was freed back to the system, which the allocator may have kept for later.
+void return_freed_memory();
 uint64_t peak_resident_bytes();
 
 struct Processor {

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <numeric>
 
+#include "model/generate.h"
+#include "model/lora.h"
 #include "model/tiny_decoder.h"
 #include "support/error.h"
 #include "temporary_folder.h"
@@ -124,6 +127,44 @@ TEST_F(Weights, FollowTheFamily) {
   EXPECT_TRUE(has("olmo2", layer + "post_feedforward_layernorm.weight"));
   EXPECT_TRUE(has("mixtral", layer + "block_sparse_moe.experts.3.w2.weight"));
   EXPECT_TRUE(has("mixtral", layer + "block_sparse_moe.gate.weight"));
+}
+
+// Of a prompt, and of what follows it.
+std::vector<float> logits_of(Decoder& decoder, LoraAdapter* adapter, Device& device) {
+  Generator generator(decoder, adapter, device, 32);
+  std::vector<int32_t> prompt(20);
+  std::iota(prompt.begin(), prompt.end(), 1);
+  std::vector<float> all;
+  std::span<const float> logits = generator.prefill(prompt);
+  for (int step = 0; step < 3; ++step) {
+    all.insert(all.end(), logits.begin(), logits.end());
+    logits = generator.step(argmax(logits));
+  }
+  return all;
+}
+
+TEST(LoadToAnswer, GivesTheLogitsOfConvertedWeights) {
+  Device device(2);
+  for (const bool tied : {true, false}) {
+    TemporaryFolder folder;
+    Decoder::random(tiny_config(tied), DType::kBF16, 3)->save(folder.path());
+    const auto converted = Decoder::load(folder.path(), DType::kF32);
+    const auto as_stored = Decoder::load_to_answer(folder.path(), {}, DType::kF32, {}, device);
+    EXPECT_EQ(logits_of(*as_stored, nullptr, device), logits_of(*converted, nullptr, device));
+    EXPECT_LT(as_stored->owned_bytes(), converted->owned_bytes());
+
+    LoraOptions options;
+    options.rank = 4;
+    options.modules_to_save = {"lm_head"};
+    if (tied) options.modules_to_save.clear();
+    fs::create_directory(folder / "adapter");
+    LoraAdapter::create(*converted, options, 5)->save(folder / "adapter");
+    const auto base =
+        Decoder::load_to_answer(folder.path(), folder / "adapter", DType::kF32, {}, device);
+    const auto adapter = LoraAdapter::load(folder / "adapter", *base);
+    const auto former = LoraAdapter::load(folder / "adapter", *converted);
+    EXPECT_EQ(logits_of(*base, adapter.get(), device), logits_of(*converted, former.get(), device));
+  }
 }
 
 }  // namespace
