@@ -64,7 +64,8 @@ std::unique_ptr<Decoder> Decoder::load_to_answer(const fs::path& folder, const f
   const bool brings_whole =
       !adapter.empty() &&
       !read_peft_config(adapter / "adapter_config.json").modules_to_save.empty();
-  return load(folder, dtype, format, &device, !brings_whole);
+  // bf16 is what nearly all files hold; f32 that comes of it is only larger.
+  return load(folder, dtype, format, &device, dtype == DType::kF32 && !brings_whole);
 }
 
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
