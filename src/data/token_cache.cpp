@@ -8,6 +8,7 @@
 #include "support/error.h"
 #include "support/file_lock.h"
 #include "support/hash.h"
+#include "support/interrupt.h"
 #include "support/json.h"
 
 namespace dlm {
@@ -71,10 +72,14 @@ bool TokenCache::find(const TokenCacheKey& key, const AcceptRow& accept, const O
   }
   ++hits_;
   found_[*entry] = true;
-  read_entry(index_.header(*entry), index_.payload(*entry), [&](TokenRow row) {
+  const bool is_same = read_entry(index_.header(*entry), index_.payload(*entry), [&](TokenRow row) {
     on_row(std::move(row));
     return true;
   });
+  if (!is_same) {
+    throw Error(ErrorKind::kIo, "a file of the token cache was changed while it was read",
+                "run the command again, or use --no-cache", {folder_.string()});
+  }
   return true;
 }
 
@@ -95,7 +100,12 @@ std::optional<size_t> TokenCache::find_whole(const TokenCacheKey& key, const Acc
 std::vector<TokenCacheKey> TokenCache::keys_where(const std::vector<bool>& marked) const {
   std::vector<TokenCacheKey> keys;
   for (size_t i = 0; i < marked.size(); ++i) {
-    if (marked[i]) keys.push_back(index_.header(i).key);
+    if (!marked[i]) continue;
+    try {
+      keys.push_back(index_.header(i).key);
+    } catch (const Error&) {
+      // Its file was changed since; then it is neither used nor dropped.
+    }
   }
   return keys;
 }
@@ -191,6 +201,7 @@ bool TokenCache::save(std::span<const Fresh> fresh, const RowsOf& rows_of, int64
   const fs::path path = next_token_cache_segment(folder_);
   std::vector<TokenCacheKey> added;
   for (const Fresh& one : fresh) {
+    check_interrupted();
     if (const auto entry = index_.find(one.key); entry && lives[*entry].is_kept) continue;
     const std::string bytes = write_entry(one.key, rows_of(one.number), now);
     while (total + bytes.size() > limit && oldest < by_age.size() && !found_[by_age[oldest]]) {

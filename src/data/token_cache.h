@@ -37,7 +37,7 @@ struct TokenCacheUse {
 // One process's view of the cache, fixed when it is opened; others may use the same folder.
 class TokenCache {
  public:
-  // An absent folder is an empty cache. Reads headers only.
+  // An absent folder is an empty cache. Keeps no rows.
   explicit TokenCache(fs::path folder);
 
   using AcceptRow = std::function<bool(const TokenRow&)>;

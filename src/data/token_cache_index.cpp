@@ -41,15 +41,14 @@ uint64_t head_of(const TokenCacheKey& key) {
 // A part of a file that is read a large piece at a time.
 class PieceReader {
  public:
-  PieceReader(const ReadFile& file, uint64_t begin, uint64_t end)
-      : file_(file), end_(end), begin_(begin) {}
+  PieceReader(const ReadFile& file, uint64_t begin, uint64_t end, uint64_t piece_bytes)
+      : file_(file), end_(end), piece_bytes_(piece_bytes), begin_(begin) {}
   // So many bytes from `offset` on; fewer at the end.
   std::span<const std::byte> at(uint64_t offset, size_t count) {
     if (offset < begin_ || offset + count > begin_ + piece_.size()) {
-      constexpr uint64_t kPiece = uint64_t{1} << 18;
       begin_ = offset;
       const uint64_t rest = offset < end_ ? end_ - offset : 0;
-      piece_ = file_.read_at(offset, std::min(std::max<uint64_t>(kPiece, count), rest));
+      piece_ = file_.read_at(offset, std::min(std::max<uint64_t>(piece_bytes_, count), rest));
     }
     const auto bytes = std::as_bytes(std::span(piece_)).subspan(offset - begin_);
     return bytes.first(std::min(count, bytes.size()));
@@ -58,6 +57,7 @@ class PieceReader {
  private:
   const ReadFile& file_;
   uint64_t end_;
+  uint64_t piece_bytes_;
   uint64_t begin_;
   std::string piece_;
 };
@@ -111,30 +111,36 @@ void TokenCacheIndex::read_file_headers(const fs::path& path, std::vector<std::s
     return;
   }
   check(file_size < uint64_t{1} << kOffsetBits, "a file of the token cache of 16 TiB");
-  // False when it ends before the file does.
-  const auto for_each_entry =
-      [&](const std::function<void(const TokenCacheKey&, uint64_t)>& visit) {
-        PieceReader reader(file, 0, file_size);
-        for (uint64_t at = wanted.size(); at < file_size;) {
-          const auto header = read_entry_header(reader.at(at, kTokenEntryHeader));
-          if (!header || header->payload_bytes > file_size - at ||
-              entry_bytes(header->payload_bytes) > file_size - at) {
-            return false;
-          }
-          visit(header->key, at);
-          at += entry_bytes(header->payload_bytes);
-        }
-        return true;
-      };
-  // Counted first: a list that grows leaves holes of its size in memory.
-  size_t count = 0;
-  for_each_entry([&](const TokenCacheKey&, uint64_t) { ++count; });
-  slots_.reserve(slots_.size() + count);
+  constexpr uint64_t kPiece = uint64_t{1} << 14;
+  PieceReader reader(file, 0, file_size, kPiece);
   const uint64_t number = uint64_t{files_.size() - 1} << kOffsetBits;
-  const bool is_whole = for_each_entry([&](const TokenCacheKey& key, uint64_t at) {
-    slots_.push_back({head_of(key), number | at});
-  });
-  if (!is_whole) refuse("is damaged from an entry on");
+  const size_t before = slots_.size();
+  bool is_reserved = false;
+  for (uint64_t at = wanted.size(); at < file_size;) {
+    const auto header = read_entry_header(reader.at(at, kTokenEntryHeader));
+    if (!header || header->payload_bytes > file_size - at ||
+        entry_bytes(header->payload_bytes) > file_size - at) {
+      refuse("is damaged from an entry on");
+      return;
+    }
+    slots_.push_back({head_of(header->key), number | at});
+    at += entry_bytes(header->payload_bytes);
+    // As many as the first ones let expect: a list that grows leaves holes of its size in memory.
+    if (!is_reserved && at > kPiece) {
+      is_reserved = true;
+      const double rest = static_cast<double>(file_size) / static_cast<double>(at);
+      const auto expected = static_cast<double>(slots_.size() - before) * rest * 1.1;
+      slots_.reserve(before + static_cast<size_t>(expected) + 1);
+    }
+  }
+}
+
+bool TokenCacheIndex::is_same_key(const Slot& a, const Slot& b) const {
+  try {
+    return header_at(a.place).key == header_at(b.place).key;
+  } catch (const Error&) {
+    return true;  // one of them cannot be read any more; the other is enough
+  }
 }
 
 void TokenCacheIndex::drop_repeated() {
@@ -143,7 +149,7 @@ void TokenCacheIndex::drop_repeated() {
     bool stands_later = false;
     for (size_t j = i + 1;
          !stands_later && j < slots_.size() && slots_[j].key_head == slots_[i].key_head; ++j) {
-      stands_later = header_at(slots_[i].place).key == header_at(slots_[j].place).key;
+      stands_later = is_same_key(slots_[i], slots_[j]);
     }
     needs_rewrite_ = needs_rewrite_ || stands_later;
     if (!stands_later) slots_[kept++] = slots_[i];
@@ -187,8 +193,9 @@ TokenEntryHeader TokenCacheIndex::header(size_t entry) const {
 PayloadAt TokenCacheIndex::payload(size_t entry) const {
   const uint64_t place = slots_.at(entry).place;
   const uint64_t begin = offset_of(place) + kTokenEntryHeader;
+  constexpr uint64_t kPiece = uint64_t{1} << 18;
   auto reader = std::make_shared<PieceReader>(file_of(place).file, begin,
-                                              begin + header_at(place).payload_bytes);
+                                              begin + header_at(place).payload_bytes, kPiece);
   return [reader, begin](size_t offset, size_t count) { return reader->at(begin + offset, count); };
 }
 

@@ -22,7 +22,7 @@ fs::path next_token_cache_segment(const fs::path& folder);
 class TokenCacheIndex {
  public:
   TokenCacheIndex() = default;
-  // Reads headers only. What is damaged is left out, with a warning.
+  // Keeps no payload. What is damaged is left out, with a warning.
   TokenCacheIndex(const fs::path& folder, std::vector<std::string>& warnings);
 
   // Entries have the numbers [0, size()), in an order that follows from their keys.
@@ -54,6 +54,7 @@ class TokenCacheIndex {
   void read_file_headers(const fs::path& path, std::vector<std::string>& warnings);
   // Of the same keys the last stays.
   void drop_repeated();
+  bool is_same_key(const Slot& a, const Slot& b) const;
   TokenEntryHeader header_at(uint64_t place) const;
 
   std::vector<File> files_;

@@ -37,14 +37,44 @@ TokenCacheKey key_of(const DocumentRow& row, const CachedTokens& cached,
   return token_cache_key(parts);
 }
 
-// Whether a cached row can be one of `source`; a check against files that another program wrote.
-bool could_be_row_of(const DocumentRow& source, const TokenRow& row, const ChatFormat& format) {
-  const auto vocab_size = static_cast<int64_t>(format.tokenizer().vocab_size());
-  return !row.tokens.empty() && row.next >= -1 && row.next < vocab_size &&
-         row.text_end <= source.text().size() &&
-         std::all_of(row.tokens.begin(), row.tokens.end(),
-                     [&](int32_t id) { return id >= 0 && id < vocab_size; });
-}
+// Whether cached rows can be those of one document row, seen in order; a check against files that
+// another program wrote.
+class RowCheck {
+ public:
+  RowCheck(const DocumentRow& source, const ChatFormat& format)
+      : source_(source),
+        vocab_size_(static_cast<int64_t>(format.tokenizer().vocab_size())),
+        prefix_(source.kind == RowKind::kText ? format.text_prefix_size() : 0) {}
+
+  bool accepts(const TokenRow& row) {
+    ++num_rows_;
+    if (row.tokens.size() <= prefix_ || row.next < -1 || row.next >= vocab_size_) return false;
+    const bool are_tokens = std::all_of(row.tokens.begin(), row.tokens.end(),
+                                        [&](int32_t id) { return id >= 0 && id < vocab_size_; });
+    if (!are_tokens) return false;
+    if (source_.kind == RowKind::kChat) return num_rows_ == 1;
+    // Each lies behind the one before, or is of the same single character.
+    const std::string_view text = source_.text();
+    const bool goes_on =
+        row.text_begin >= end_ || (row.text_begin == begin_ && row.text_end == end_);
+    begin_ = row.text_begin;
+    end_ = row.text_end;
+    return goes_on && begin_ < end_ && end_ <= text.size() && is_border(text, begin_) &&
+           is_border(text, end_);
+  }
+
+ private:
+  static bool is_border(std::string_view text, size_t at) {
+    return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
+  }
+
+  const DocumentRow& source_;
+  int64_t vocab_size_;
+  size_t prefix_;
+  size_t num_rows_ = 0;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+};
 
 struct LongPair {
   int line;
@@ -125,9 +155,10 @@ std::vector<RowOutline> outline_rows(const DocumentRows& rows, const ChatFormat&
       if (on_row) on_row(row);
     };
     if (cached != nullptr) {
-      const auto accept = [&](const TokenRow& row) { return could_be_row_of(source, row, format); };
+      RowCheck check(source, format);
+      const auto accept = [&](const TokenRow& row) { return check.accepts(row); };
       const auto key = key_of(source, *cached, system_prompt, max_tokens);
-      if (cached->cache.find(key, accept, add)) continue;
+      if (cached->cache.find(key, accept, add) && (part > 0 || !is_chat)) continue;
       cached->missing[i] = true;
     }
     tokenize_row(source, format, system_prompt, max_tokens, document_path, add);

@@ -50,8 +50,8 @@ struct Pass {
   ComparedModel model;
 };
 
-// What the trained model says, before the exported file is read: so the weights of both need not be
-// in memory at once.
+// What the trained model says of the rows, before the exported file is read: so the weights of both
+// need not be in memory at once.
 struct TrainedSide {
   Batch batch;
   int64_t longest = 1;

@@ -106,9 +106,10 @@ struct ProofResult {
   bool holds() const { return faults().empty(); }
 };
 
-// Runs both models in turns: the pages of one are released before the other's weights are read. Which rows are taken follows from their content. Throws
-// Error(kFormat) or Error(kBase) for a file that cannot be run, Error(kExport) when there is
-// nothing to compare (no row with a labelled token).
+// Runs both models in turns: the pages of one are released before the other's weights are read.
+// Which rows are taken follows from their content. Throws Error(kFormat) or Error(kBase) for a file
+// that cannot be run, Error(kExport) when there is nothing to compare (no row with a labelled
+// token).
 ProofResult prove_export(const ProofRequest& request, Device& device);
 
 // The content of export_proof.json: neither time nor path, so that the same export gives the same

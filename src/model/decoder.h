@@ -98,8 +98,8 @@ class Decoder {
   std::vector<DecoderLayer>& layers() { return weights_.layers; }
   Parameter& final_norm() { return weights_.final_norm; }
 
-  // Memory that this process allocated for weights, quantized ones included, without what is mapped
-  // from files.
+  // Memory that this process allocated for weights, quantized ones included, those that are held as
+  // they are stored too, without what else is mapped from files.
   size_t owned_bytes();
 
   // Where every weight is, in file order.

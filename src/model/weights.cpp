@@ -151,9 +151,12 @@ int64_t first_not_finite(const void* data, int64_t n, Bits exponent) {
 }
 
 void check_finite(const Tensor& tensor, const std::string& name, const std::string& folder) {
+  const void* data = tensor.data();
   const int64_t bad = tensor.dtype() == DType::kBF16
-                          ? first_not_finite<uint16_t>(tensor.data(), tensor.numel(), 0x7f80)
-                          : first_not_finite<uint32_t>(tensor.data(), tensor.numel(), 0x7f800000);
+                          ? first_not_finite<uint16_t>(data, tensor.numel(), 0x7f80)
+                      : tensor.dtype() == DType::kF16
+                          ? first_not_finite<uint16_t>(data, tensor.numel(), 0x7c00)
+                          : first_not_finite<uint32_t>(data, tensor.numel(), 0x7f800000);
   if (bad < 0) return;
   throw Error(ErrorKind::kBase,
               "tensor \"" + name + "\" holds a value that is no finite number, at element " +

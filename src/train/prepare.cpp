@@ -210,17 +210,18 @@ TokenRows token_rows(const Prepared& p) {
 }
 
 std::span<const DocumentRow> add_rows(Prepared& p, DocumentRows more) {
-  std::vector<RowOutline> outlines =
-      outline_rows(more, *p.format, p.document.frontmatter.system_prompt,
-                   max_row_tokens(p.document.frontmatter, p.model_config), p.shown_path,
-                   p.model_config.max_positions);
+  std::vector<TokenRow> made;  // few: what left the document
+  std::vector<RowOutline> outlines = outline_rows(
+      more, *p.format, p.document.frontmatter.system_prompt,
+      max_row_tokens(p.document.frontmatter, p.model_config), p.shown_path,
+      p.model_config.max_positions, nullptr, [&](const TokenRow& row) { made.push_back(row); });
   const size_t first = p.rows.rows.size();
   std::move(more.rows.begin(), more.rows.end(), std::back_inserter(p.rows.rows));
   for (RowOutline& outline : outlines) {
     outline.source += static_cast<uint32_t>(first);
     p.outlines.push_back(outline);
-    add_row(p.rows_hash, token_row(p, outline));
   }
+  for (const TokenRow& row : made) add_row(p.rows_hash, row);
   return std::span(p.rows.rows).subspan(first);
 }
 

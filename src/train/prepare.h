@@ -71,6 +71,7 @@ TokenRow token_row(const Prepared& p, const RowOutline& outline);
 // All of its rows, or some. Refers to `p`.
 TokenRows token_rows(const Prepared& p);
 TokenRows token_rows(const Prepared& p, std::vector<RowOutline> outlines);
+TokenRows token_rows(Prepared&&) = delete;
 // Adds rows of another document behind those of this one and returns them. Throws what
 // outline_rows throws, and then adds none.
 std::span<const DocumentRow> add_rows(Prepared& p, DocumentRows more);
@@ -95,6 +96,7 @@ int64_t num_trained_pairs(const Prepared& p, const std::vector<int64_t>& copies)
 std::vector<bool> held_out(const Prepared& p, int64_t seed);
 // Refers to `p`.
 LoopRows split_rows(const Prepared& p, const TrainingPlan& plan, GeneralRows general);
+LoopRows split_rows(Prepared&&, const TrainingPlan&, GeneralRows) = delete;
 
 // Inputs but for the adapter's configuration, which the adapter itself gives.
 RunInputs run_inputs(const Prepared& p);

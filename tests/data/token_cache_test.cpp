@@ -356,5 +356,41 @@ TEST_F(TokenCacheTest, RowsOfADocumentAreTheSameFromTheCache) {
   EXPECT_EQ(tokenizer.cache.hits(), 0);
 }
 
+// An entry under a row's own key that another program wrote.
+TEST_F(TokenCacheTest, EntriesThatCannotBeTheRowsAreTokenizedAgain) {
+  write_tiny_tokenizer(folder_ / "base");
+  const ChatFormat format = ChatFormat::load(folder_ / "base");
+  const Document document = parse_document(
+      "---\ndlm_id: 01KPG0GVBVZZZZZZZZZZZZZZZZ\ndlm_version: 15\nbase_model: dlm-nano\n---\n"
+      "The \xc3\xb6ld river.\n::instruction::\n### Q\nquestion\n\n### A\nanswer\n",
+      "notes.dlm");
+  const DocumentRows rows = rows_of(document);
+  const auto tokenize = [&](CachedTokens* cached) {
+    std::vector<TokenRow> made;
+    outline_rows(rows, format, std::nullopt, 64, "notes.dlm", 0, cached,
+                 [&](const TokenRow& row) { made.push_back(row); });
+    return made;
+  };
+  const std::vector<TokenRow> good = tokenize(nullptr);
+  TokenRow inside_character = good[0], beyond = good[0];
+  inside_character.text_end = 5;
+  beyond.text_end = 1000;
+  const std::vector<std::vector<TokenRow>> wrong_texts = {{inside_character}, {beyond}};
+  const std::vector<std::vector<TokenRow>> wrong_pairs = {{}, {good[1], good[1]}};
+  for (size_t i = 0; i < wrong_texts.size(); ++i) {
+    TokenCache(folder()).clear();
+    CachedTokens first{TokenCache(folder()), "digest", {}};
+    tokenize(&first);
+    const auto fresh = fresh_entries(rows, first, std::nullopt, 64);
+    const auto rows_of = [&](size_t number) {
+      return (number == 0 ? wrong_texts : wrong_pairs)[i];
+    };
+    ASSERT_TRUE(first.cache.save(fresh, rows_of, kMany, 100));
+    CachedTokens second{TokenCache(folder()), "digest", {}};
+    expect_same(tokenize(&second), good);
+    EXPECT_EQ(second.missing, std::vector<bool>(2, true));
+  }
+}
+
 }  // namespace
 }  // namespace dlm

@@ -45,13 +45,15 @@ TrainingPlan plan_of(bool holds_out) {
 }
 
 TEST(SplitRows, WithoutAHeldOutPartAllTrainAndJudge) {
-  const LoopRows rows = split_rows(prepared_pairs(10), plan_of(false), {});
+  const Prepared p = prepared_pairs(10);
+  const LoopRows rows = split_rows(p, plan_of(false), {});
   EXPECT_EQ(rows.train.size(), 10u);
   EXPECT_EQ(rows.judged.size(), 10u);
 }
 
 TEST(SplitRows, HeldOutRowsAreNotTrained) {
-  const LoopRows rows = split_rows(prepared_pairs(300), plan_of(true), {});
+  const Prepared p = prepared_pairs(300);
+  const LoopRows rows = split_rows(p, plan_of(true), {});
   EXPECT_GT(rows.judged.size(), 5u);
   EXPECT_LT(rows.judged.size(), 80u);
   std::set<uint64_t> ids;
