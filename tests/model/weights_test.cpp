@@ -105,6 +105,36 @@ TEST_F(Weights, FindsInfinitiesInMatricesThatAreConverted) {
       DType::kF32);
 }
 
+// A header of odd length is legal; such matrices are copied, and looked at.
+TEST_F(Weights, HalfPrecisionAtOddAddressesIsReadAsItIs) {
+  Device device(1);
+  const auto load_odd = [&] {
+    for (size_t i = 0; i < tensors_.size(); ++i) {
+      tensors_[i].dtype = "F16";
+      tensors_[i].bytes = data_[i];
+    }
+    write_safetensors(path(), tensors_, {{"format", "pt"}});
+    std::string bytes = read_file(path());
+    uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    bytes.insert(8 + header, header % 2 == 0 ? 1 : 2, ' ');
+    header += header % 2 == 0 ? 1 : 2;
+    std::memcpy(bytes.data(), &header, sizeof header);
+    write_file_atomic(path(), bytes);
+    return Decoder::load_to_answer(folder_.path(), {}, DType::kF32, {}, device);
+  };
+  EXPECT_NE(load_odd(), nullptr);
+  poison("model.layers.0.mlp.down_proj.weight", 77, 0x7e00);
+  try {
+    load_odd();
+    FAIL() << "accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.message(),
+              "tensor \"model.layers.0.mlp.down_proj.weight\" holds a value that is no finite "
+              "number, at element 77");
+  }
+}
+
 // Sizes of each family as its checkpoints have them: sums checked against transformers' counts are
 // in the registry's tests; here, which tensors exist.
 TEST_F(Weights, FollowTheFamily) {
