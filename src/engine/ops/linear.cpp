@@ -92,12 +92,14 @@ bool LinearOp<T>::has_lora() const {
 template <class T>
 void LinearOp<T>::forward_tiles(Exec& exec) const {
   const bool amx = has_amx_products<T>(exec);
-  const Tiling tiling(amx, exec.tokens());
+  int64_t all = 0;
+  for (size_t i = 0; i < specs_.size(); ++i) all += out(i);
+  const Tiling tiles = tiling(exec, all);
   std::vector<Tile> tasks;
-  for (int64_t first = 0; first < exec.tokens(); first += tiling.tokens) {
-    const int64_t count = std::min(tiling.tokens, exec.tokens() - first);
+  for (int64_t first = 0; first < exec.tokens(); first += tiles.tokens) {
+    const int64_t count = std::min(tiles.tokens, exec.tokens() - first);
     for (size_t i = 0; i < specs_.size(); ++i) {
-      const int64_t chunk = tiling.chunk(out(i));
+      const int64_t chunk = tiles.chunk(out(i));
       for (int64_t col = 0; col < out(i); col += chunk) {
         tasks.push_back({i, first, count, col, std::min(chunk, out(i) - col)});
       }

@@ -20,6 +20,7 @@ inline constexpr int64_t kTileCols = 1024;
 inline constexpr int64_t kAmxTileTokens = 256;
 inline constexpr int64_t kAmxTileCols = 512;
 static_assert(kAmxTileTokens * kAmxTileCols <= kTileTokens * kTileCols);
+inline constexpr int64_t kMinTileCols = 128;  // below, packing the tokens shows
 inline constexpr int64_t kFewRows = 64;
 inline constexpr int64_t kDropBlock = 64;
 
@@ -50,6 +51,11 @@ struct Tiling {
   Tiling(bool amx, int64_t num_tokens)
       : tokens(amx && num_tokens >= 4 * kAmxTileTokens ? kAmxTileTokens : kTileTokens),
         cols(amx ? kAmxTileCols : kTileCols) {}
+  // Narrower where a pass of few tokens has too few tiles of `all` columns for the workers.
+  void share(int64_t num_tokens, int64_t all, int num_workers) {
+    const int64_t lines = (num_tokens + tokens - 1) / tokens;
+    cols = std::clamp(lines * all / (2 * num_workers), kMinTileCols, cols);
+  }
   // `all` columns in equal chunks.
   int64_t chunk(int64_t all) const {
     const int64_t chunks = (all + cols - 1) / cols;
@@ -139,6 +145,15 @@ class LinearOp : public Op {
 
  private:
   int64_t out(size_t i) const { return specs_[i].weight->value.dim(0); }
+  // Of products with `all` columns.
+  Tiling tiling(Exec& exec, int64_t all) const {
+    const bool amx = has_amx_products<T>(exec);
+    Tiling tiles(amx, exec.tokens());
+    // oneDNN is not known to sum alike in a product of fewer columns.
+    const bool is_own = amx || (sizeof(T) == sizeof(float) && exec.device().tier() <= IsaTier::kAvx2);
+    if (is_own) tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
+    return tiles;
+  }
   // Dense T [out, in] of every layer: where the weight lies, or quantized ones decoded into the
   // pass's shared memory.
   std::vector<const T*> dense_weights(Exec& exec) const;

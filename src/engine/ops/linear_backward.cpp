@@ -78,11 +78,11 @@ void LinearOp<T>::project_lora_gradient(Exec& exec) const {
 template <class T>
 void LinearOp<T>::backward_input(Exec& exec) const {
   const bool amx = has_amx_products<T>(exec);
-  const Tiling tiling(amx, exec.tokens());
-  const int64_t chunk = tiling.chunk(in_);
+  const Tiling tiles = tiling(exec, in_);
+  const int64_t chunk = tiles.chunk(in_);
   std::vector<Tile> tasks;
-  for (int64_t first = 0; first < exec.tokens(); first += tiling.tokens) {
-    const int64_t count = std::min(tiling.tokens, exec.tokens() - first);
+  for (int64_t first = 0; first < exec.tokens(); first += tiles.tokens) {
+    const int64_t count = std::min(tiles.tokens, exec.tokens() - first);
     for (int64_t col = 0; col < in_; col += chunk) {
       tasks.push_back({0, first, count, col, std::min(chunk, in_ - col)});
     }
