@@ -85,6 +85,10 @@ inline void store(float* p, Vec v) {
   _mm256_storeu_ps(p, (__m256)v.lo);
   _mm256_storeu_ps(p + 8, (__m256)v.hi);
 }
+// Lanes 0 to 7.
+inline void store_lower(float* p, Vec v) {
+  _mm256_storeu_ps(p, (__m256)v.lo);
+}
 // Lanes 0 to 7 plus lanes 8 to 15.
 inline F8 fold(Vec v) {
   return v.lo + v.hi;
