@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,10 +16,21 @@
 namespace dlm {
 
 // A padding-free batch: rows are concatenated, attention never crosses a row.
+// Where the keys and values of a sequence begin in the caches (KvCacheLayer).
+struct KvPlace {
+  int64_t line = 0;
+  bool is_passing = false;
+};
+
 struct BatchRow {
   int64_t begin = 0;  // first token
   int64_t end = 0;    // one past the last
   uint64_t id = 0;    // keys the row's random numbers
+  // While generating: the place of its sequence, and where the keys before its first position are
+  // those of another sequence, which are copied, the other's. That one is complete before this
+  // pass or an earlier row of it.
+  KvPlace cache{};
+  std::optional<KvPlace> prefix{};
 };
 
 struct Batch {

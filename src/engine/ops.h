@@ -81,11 +81,16 @@ struct AttentionSpec {
   int64_t window = 0;    // above 0: a query sees at most this many keys, itself included
 };
 
-// Keys and values of the tokens seen so far in one sequence, T [capacity, num_kv_heads * head_dim]
-// a layer.
-struct KvCacheLayer {
+// Keys and values of sequences, each a run of lines: T [lines, num_kv_heads * head_dim].
+struct KvLines {
   Tensor keys;
   Tensor values;
+  int64_t lines() const { return keys.empty() ? 0 : keys.dim(0); }
+};
+// Of one layer. What passes is needed within a pass only: all layers may have the same memory.
+struct KvCacheLayer {
+  KvLines kept;
+  KvLines passing;
 };
 
 // Residual stream [hidden], f32, from a table T [vocab, hidden]; times scale.
@@ -126,7 +131,7 @@ void rope(Graph& graph, ValueId x, int64_t num_heads, int64_t head_dim, const Ro
 ValueId attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
                   DType dtype);
 
-// The same for one sequence that continues what the cache holds; appends k and v at the batch's
+// The same for rows that carry on what the cache holds; puts k and v there at the batch's
 // positions. Forward only.
 ValueId cached_attention(Graph& graph, ValueId q, ValueId k, ValueId v, const AttentionSpec& spec,
                          KvCacheLayer* cache, DType dtype);

@@ -136,12 +136,13 @@ class Repetition {
   void prove_gguf_files() {
     const std::string model =
         (plan_.merged ? "merged." : "base.") + std::string(quant_name(*plan_.quant)) + ".gguf";
-    const std::string adapter = plan_.merged ? "" : "adapter.gguf";
     TrainedModel trained = load_trained(inputs_, adapter_, device_);
     const ProofLimits held_to =
         limits("", gguf_limits(*plan_.quant, trained_base_of(versions_.front())));
     const GgufExport e{inputs_, plan_, adapter_, request_.folder, {}, held_to};
-    result_.proofs = {prove_gguf(e, trained, model, adapter, device_)};
+    const ExportedGguf exported(request_.folder / model,
+                                plan_.merged ? fs::path() : request_.folder / kAdapterFile);
+    result_.proofs = {prove_gguf(e, trained, exported, device_)};
     const ChatFormat& base = *inputs_.prepared.format;
     const fs::path jinja = request_.folder / kChatTemplateFile;
     if (path_exists(jinja)) add(gguf_template_parity(base, request_.folder / model, jinja), true);

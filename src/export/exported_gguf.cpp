@@ -29,6 +29,7 @@ LoadedModel ExportedGguf::load(DType dtype, Device& device) const {
 }
 
 std::vector<ProvedFile> ExportedGguf::files() const {
+  if (!written_.empty()) return written_;
   std::vector<std::string> names = {model_.filename().string()};
   if (!adapter_.empty()) names.push_back(adapter_.filename().string());
   return proved_files(model_.parent_path(), names);

@@ -8,9 +8,10 @@ namespace dlm {
 
 class ExportedGguf : public ExportedModel {
  public:
-  // `adapter` may be empty: none.
-  ExportedGguf(fs::path model, fs::path adapter)
-      : model_(std::move(model)), adapter_(std::move(adapter)) {}
+  // `adapter` may be empty: none. `written` are the digests of both where whoever wrote them just
+  // now knows them; else the files are read for them.
+  ExportedGguf(fs::path model, fs::path adapter, std::vector<ProvedFile> written = {})
+      : model_(std::move(model)), adapter_(std::move(adapter)), written_(std::move(written)) {}
 
   fs::path place() const override { return model_; }
   ModelConfig config() const override;
@@ -19,6 +20,7 @@ class ExportedGguf : public ExportedModel {
 
  private:
   fs::path model_, adapter_;
+  std::vector<ProvedFile> written_;
 };
 
 }  // namespace dlm

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "export/exported_gguf.h"
 #include "export/gguf_model.h"
 #include "export/launch_script.h"
 #include "export/modelfile.h"
@@ -13,8 +12,6 @@
 namespace dlm {
 
 namespace {
-
-constexpr const char* kAdapterFile = "adapter.gguf";
 
 bool is_reasoning(const std::string& dialect) {
   return dialect == "qwen3thinking" || dialect == "smollm3" || dialect == "phi4mini";
@@ -163,10 +160,8 @@ GgufExportOutline outline_gguf_export(const GgufExport& e) {
   return outline;
 }
 
-ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const std::string& model_file,
-                       const std::string& adapter_file, Device& device) {
-  const ExportedGguf exported(e.folder / model_file,
-                              adapter_file.empty() ? fs::path() : e.folder / adapter_file);
+ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const ExportedGguf& exported,
+                       Device& device) {
   ProofRequest request = proof_request(e.inputs, trained);
   request.exported = &exported;
   request.quant = e.plan.quant;
@@ -217,7 +212,11 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device,
   report.file_parity = gguf_template_parity(*e.inputs.prepared.format, request.out);
   if (report.file_parity) require_template(*report.file_parity, true);
   if (events.on_note) events.on_note("proof: comparing the file with the trained model");
-  report.proof = prove_gguf(e, trained, report.model_file, report.adapter_file, device);
+  std::vector<ProvedFile> written = {{report.model_file, report.model_sha256}};
+  if (!e.plan.merged) written.push_back({report.adapter_file, report.adapter_sha256});
+  const ExportedGguf exported(
+      request.out, e.plan.merged ? fs::path() : e.folder / report.adapter_file, std::move(written));
+  report.proof = prove_gguf(e, trained, exported, device);
   require_proofs({report.proof});
   write_file_atomic(e.folder / kExportProofFile, proof_json(report.proof).dump(2) + "\n");
   return report;

@@ -2,6 +2,7 @@
 // of them.
 #pragma once
 
+#include "export/exported_gguf.h"
 #include "export/folder_proof.h"
 #include "export/gguf_tokenizer.h"
 #include "export/importance.h"
@@ -32,6 +33,7 @@ struct GgufExportReport {
   ProofResult proof;
 };
 
+inline constexpr const char* kAdapterFile = "adapter.gguf";
 inline constexpr const char* kModelfile = "Modelfile";
 inline constexpr const char* kLlamaServerScript = "llama-server_launch.sh";
 inline constexpr const char* kChatTemplateFile = "chat-template.jinja";
@@ -46,9 +48,9 @@ GgufExportOutline outline_gguf_export(const GgufExport& e);
 // Throws ExportFault("proof") when the file answers otherwise than the trained model.
 GgufExportReport write_gguf_export(const GgufExport& e, Device& device, const ExportEvents& events);
 
-// The trained model against files that lie in `folder`.
-ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const std::string& model_file,
-                       const std::string& adapter_file, Device& device);
+// The trained model against files of that folder.
+ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const ExportedGguf& exported,
+                       Device& device);
 
 // Sampling that the document or the base's template asks for.
 double export_temperature(const Frontmatter& f, const std::string& dialect);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "engine/cpu/gemm.h"
@@ -10,64 +11,62 @@ namespace dlm {
 
 namespace {
 
-// Rows of a head that is held in blocks are decoded so many at a time: with 2,048 columns 16 MiB.
-constexpr int64_t kHeadRows = 2048;
+// So many rows of a head are one task; those that are held in blocks are decoded first: with 2,048
+// columns 8 MiB.
+constexpr int64_t kHeadRows = 1024;
 constexpr int64_t kMaxChunk = 128;
-constexpr int64_t kLogitBytes = int64_t{12} << 20;  // of each model, a worker
+constexpr int64_t kLogitBytes = int64_t{24} << 20;  // of each model
 
-struct Buffers {
-  std::vector<float> reference, other;  // logits, [chunk, vocab]
-  std::vector<float> p;                 // [vocab]
-  std::vector<float> lines_f32, head_f32;
-  std::vector<BF16> lines_bf16, head_bf16;
+struct WorkerMemory {
+  std::vector<float> head_f32;
+  std::vector<BF16> head_bf16;
+  std::vector<float> p;  // [vocab]
 };
 
-// Logits of some lines of the batch, f32 [count, vocab], after the cap.
+// Logits of lines T [padded count, hidden] at rows [first, first + rows) of the head, into columns
+// of f32 [padded count, vocab].
 template <class T>
-void project(const ComparedModel& model, std::span<const int64_t> tokens, const Kernels& kernels,
-             std::vector<T>& lines, std::vector<T>& decoded, float* logits) {
-  const int64_t vocab = model.head->value.dim(0);
+void project(const ComparedModel& model, const T* lines, int64_t count, int64_t first, int64_t rows,
+             const Kernels& kernels, std::vector<T>& decoded, float* logits) {
   const int64_t hidden = model.head->value.dim(1);
-  // A product of one line may sum in another order than one of many.
-  const auto count = static_cast<int64_t>(tokens.size());
-  const T* final = model.exec->data<T>(model.final);
-  lines.resize(static_cast<size_t>(kMaxChunk * hidden));
-  for (int64_t i = 0; i < count; ++i) {
-    std::copy_n(final + tokens[static_cast<size_t>(i)] * hidden, hidden, lines.data() + i * hidden);
+  const T* head = static_cast<const T*>(model.head->value.data()) + first * hidden;
+  if (model.head->quantized != nullptr) {
+    decoded.resize(static_cast<size_t>(kHeadRows * hidden));
+    model.head->quantized->dequantize(kernels, first, rows, decoded.data());
+    head = decoded.data();
   }
-  for (int64_t first = 0; first < vocab; first += kHeadRows) {
-    const int64_t rows = std::min(kHeadRows, vocab - first);
-    const T* head = static_cast<const T*>(model.head->value.data()) + first * hidden;
-    if (model.head->quantized != nullptr) {
-      decoded.resize(static_cast<size_t>(kHeadRows * hidden));
-      model.head->quantized->dequantize(kernels, first, rows, decoded.data());
-      head = decoded.data();
-    }
-    GemmShape shape;
-    shape.m = kTokenBlock * ((count + kTokenBlock - 1) / kTokenBlock);
-    shape.n = rows;
-    shape.k = hidden;
-    shape.lda = hidden;
-    shape.ldb = hidden;
-    shape.ldc = vocab;
-    shape.trans_b = true;
-    shape.input = model.dtype;
-    gemm(shape, lines.data(), head, logits + first);
-  }
-  if (model.softcap > 0) {
-    for (int64_t i = 0; i < count; ++i) {
-      kernels.softcap(logits + i * vocab, vocab, 1.0f, static_cast<float>(model.softcap));
-    }
+  GemmShape shape;
+  shape.m = count;
+  shape.n = rows;
+  shape.k = hidden;
+  shape.lda = hidden;
+  shape.ldb = hidden;
+  shape.ldc = model.head->value.dim(0);
+  shape.trans_b = true;
+  shape.input = model.lines.dtype();
+  gemm(shape, lines, head, logits + first);
+}
+
+void project(const ComparedModel& model, const Tensor& lines, int64_t first, int64_t rows,
+             const Kernels& kernels, WorkerMemory& memory, float* logits) {
+  const int64_t count = lines.dim(0);
+  if (lines.dtype() == DType::kBF16) {
+    project(model, lines.bf16(), count, first, rows, kernels, memory.head_bf16, logits);
+  } else {
+    project(model, lines.f32(), count, first, rows, kernels, memory.head_f32, logits);
   }
 }
 
-void project(const ComparedModel& model, std::span<const int64_t> tokens, const Kernels& kernels,
-             Buffers& b, float* logits) {
-  if (model.dtype == DType::kBF16) {
-    project<BF16>(model, tokens, kernels, b.lines_bf16, b.head_bf16, logits);
-  } else {
-    project<float>(model, tokens, kernels, b.lines_f32, b.head_f32, logits);
-  }
+// Lines [first, first + count), then zeros to a whole block: a product of one line may sum in
+// another order than one of many.
+Tensor padded_lines(const Tensor& lines, int64_t first, int64_t count) {
+  const int64_t padded = (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+  Tensor out = Tensor::zeros({padded, lines.dim(1)}, lines.dtype());
+  const size_t bytes = static_cast<size_t>(lines.dim(1)) * dtype_size(lines.dtype());
+  std::memcpy(out.mutable_data(),
+              static_cast<const std::byte*>(lines.data()) + static_cast<size_t>(first) * bytes,
+              static_cast<size_t>(count) * bytes);
+  return out;
 }
 
 TokenComparison compare(const float* reference, const float* other, int64_t vocab, int32_t label,
@@ -97,36 +96,43 @@ TokenComparison compare(const float* reference, const float* other, int64_t voca
 }  // namespace
 
 std::vector<TokenComparison> compare_logits(const ComparedModel& reference,
-                                            const ComparedModel& other, const Batch& batch,
-                                            Device& device) {
-  std::vector<int64_t> labelled;
-  for (size_t t = 0; t < batch.labels.size(); ++t) {
-    if (batch.labels[t] != Batch::kNoLabel) labelled.push_back(static_cast<int64_t>(t));
-  }
+                                            const ComparedModel& other,
+                                            std::span<const int32_t> labels, Device& device) {
   const int64_t vocab = reference.head->value.dim(0);
   const int64_t fitting = kLogitBytes / (vocab * static_cast<int64_t>(sizeof(float)));
-  const int64_t chunk = std::clamp(fitting / kTokenBlock * kTokenBlock, kTokenBlock, kMaxChunk);
-  std::vector<TokenComparison> results(labelled.size());
-  std::vector<Buffers> buffers(static_cast<size_t>(device.pool().num_threads()));
-  const auto total = static_cast<int64_t>(labelled.size());
-  device.pool().run((total + chunk - 1) / chunk, [&](int64_t task, int worker) {
-    Buffers& b = buffers[static_cast<size_t>(worker)];
-    const int64_t first = task * chunk;
+  const auto total = static_cast<int64_t>(labels.size());
+  const int64_t whole = (total + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+  const int64_t chunk = std::clamp(fitting / kTokenBlock * kTokenBlock, kTokenBlock,
+                                   std::min(kMaxChunk, std::max(whole, kTokenBlock)));
+  const int64_t num_pieces = (vocab + kHeadRows - 1) / kHeadRows;
+  const ComparedModel* models[] = {&reference, &other};
+  std::vector<float> logits[] = {std::vector<float>(static_cast<size_t>(chunk * vocab)),
+                                 std::vector<float>(static_cast<size_t>(chunk * vocab))};
+  std::vector<WorkerMemory> memory(static_cast<size_t>(device.pool().num_threads()));
+  std::vector<TokenComparison> results(labels.size());
+  for (int64_t first = 0; first < total; first += chunk) {
     const int64_t count = std::min(chunk, total - first);
-    b.reference.resize(static_cast<size_t>(chunk * vocab));
-    b.other.resize(b.reference.size());
-    b.p.resize(static_cast<size_t>(vocab));
-    const auto tokens =
-        std::span(labelled).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-    project(reference, tokens, device.kernels(), b, b.reference.data());
-    project(other, tokens, device.kernels(), b, b.other.data());
-    for (int64_t i = 0; i < count; ++i) {
-      const int32_t label = batch.labels[static_cast<size_t>(tokens[static_cast<size_t>(i)])];
-      results[static_cast<size_t>(first + i)] =
-          compare(b.reference.data() + i * vocab, b.other.data() + i * vocab, vocab, label,
-                  device.kernels(), b.p.data());
-    }
-  });
+    const Tensor lines[] = {padded_lines(reference.lines, first, count),
+                            padded_lines(other.lines, first, count)};
+    device.pool().run(2 * num_pieces, [&](int64_t task, int worker) {
+      const auto side = static_cast<size_t>(task % 2);
+      const int64_t row = task / 2 * kHeadRows;
+      project(*models[side], lines[side], row, std::min(kHeadRows, vocab - row), device.kernels(),
+              memory[static_cast<size_t>(worker)], logits[side].data());
+    });
+    device.pool().run(count, [&](int64_t line, int worker) {
+      for (size_t side = 0; side < 2; ++side) {
+        if (const auto cap = static_cast<float>(models[side]->softcap); cap > 0) {
+          device.kernels().softcap(logits[side].data() + line * vocab, vocab, 1.0f, cap);
+        }
+      }
+      std::vector<float>& p = memory[static_cast<size_t>(worker)].p;
+      p.resize(static_cast<size_t>(vocab));
+      results[static_cast<size_t>(first + line)] =
+          compare(logits[0].data() + line * vocab, logits[1].data() + line * vocab, vocab,
+                  labels[static_cast<size_t>(first + line)], device.kernels(), p.data());
+    });
+  }
   return results;
 }
 

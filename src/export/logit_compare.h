@@ -6,17 +6,16 @@
 #include <vector>
 
 #include "engine/exec.h"
-#include "model/decoder.h"
+#include "engine/parameter.h"
+#include "engine/tensor.h"
 
 namespace dlm {
 
-// One batch went through the graph of each; `final` is the output of the last norm, `head` what it
-// is projected with, of the decoder's computing type or held in blocks.
+// What a model says after some tokens: the outputs of its last norm, [tokens, hidden] in its
+// computing type, and what they are projected with, of that type or held in blocks.
 struct ComparedModel {
-  Exec* exec = nullptr;
-  ValueId final;
+  Tensor lines;
   const Parameter* head = nullptr;
-  DType dtype = DType::kF32;
   double softcap = 0;
 };
 
@@ -27,10 +26,10 @@ struct TokenComparison {
   bool same_top = false;  // the likeliest token, the lowest id among equals
 };
 
-// One result for each labelled token of the batch, in order. Both heads have the same vocabulary.
-// Memory is bounded: about 24 MiB a worker, beside 64 lines of large vocabularies.
+// One result for each token, `labels` those that follow. Both heads have the same vocabulary.
+// Memory is bounded: 48 MiB, or 64 lines of large vocabularies.
 std::vector<TokenComparison> compare_logits(const ComparedModel& reference,
-                                            const ComparedModel& other, const Batch& batch,
-                                            Device& device);
+                                            const ComparedModel& other,
+                                            std::span<const int32_t> labels, Device& device);
 
 }  // namespace dlm

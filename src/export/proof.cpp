@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "export/logit_compare.h"
-#include "model/generate.h"
+#include "model/greedy_answers.h"
+#include "model/sequences.h"
 #include "support/error.h"
 #include "train/machine.h"
 
@@ -27,7 +29,8 @@ std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) 
     const int64_t room = std::min(left, context);
     TokenRow part = request.rows[row];
     if (static_cast<int64_t>(part.tokens.size()) > room) {
-      part.next = part.tokens[static_cast<size_t>(room)];
+      const bool is_labelled = part.loss_begin && *part.loss_begin <= static_cast<uint64_t>(room);
+      part.next = is_labelled ? part.tokens[static_cast<size_t>(room)] : -1;
       part.tokens.resize(static_cast<size_t>(room));
     }
     if (part.tokens.empty() || part.num_labels() == 0) continue;
@@ -38,44 +41,113 @@ std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) 
   return chosen;
 }
 
-struct Pass {
-  Pass(Decoder& decoder, LoraAdapter* adapter, int64_t positions, Device& device)
-      : graph(build_graph(decoder, adapter, GraphUse::kFinal, positions)),
-        exec(graph->graph, device),
-        model{&exec, graph->final, &head_of(decoder, adapter), decoder.dtype(),
-              decoder.config().final_softcap} {}
-
-  std::unique_ptr<DecoderGraph> graph;
-  Exec exec;
-  ComparedModel model;
-};
-
-// What the trained model says of the rows, before the exported file is read: so the weights of both
-// need not be in memory at once.
-struct TrainedSide {
-  Batch batch;
-  int64_t longest = 1;
-  std::unique_ptr<Pass> pass;
-};
-
-void read_rows(const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device,
-               TrainedSide& trained) {
-  for (const TokenRow& row : rows) {
-    trained.batch.add_row(row.tokens, row.labels(), row.id);
-    trained.longest = std::max(trained.longest, static_cast<int64_t>(row.tokens.size()));
-  }
-  trained.pass = std::make_unique<Pass>(*request.decoder, request.adapter, trained.longest, device);
-  trained.pass->exec.forward(trained.batch);
+size_t num_questions(const ProofRequest& request) {
+  return std::min(request.questions.size(), static_cast<size_t>(request.max_questions));
 }
 
-void compare_rows(const std::vector<TokenRow>& rows, TrainedSide& trained, LoadedModel& exported,
-                  Device& device, ProofResult& result) {
-  std::vector<TokenComparison> all;
-  {
-    Pass other(*exported.decoder, exported.adapter.get(), trained.longest, device);
-    other.exec.forward(trained.batch);
-    all = compare_logits(trained.pass->model, other.model, trained.batch, device);
+// As the trained model learned it.
+std::vector<int32_t> written_answer(const ProofRequest& request, const ProofQuestion& asked) {
+  if (asked.written.empty()) return {};
+  const TokenRow row =
+      request.format->conversation(asked.question, asked.written, request.system_prompt);
+  return {row.tokens.begin() + row.loss_begin.value_or(0), row.tokens.end()};
+}
+
+// The first token of a row whose successor carries loss.
+int64_t first_labelled(const TokenRow& row) {
+  return std::max<int64_t>(row.loss_begin.value_or(0), 1) - 1;
+}
+
+// One of the two models. It reads the rows and the questions, with the answers that the document
+// has, in one pass, and then answers all questions side by side.
+class Side {
+ public:
+  Side(Decoder& decoder, LoraAdapter* adapter, const ChatFormat& format,
+       const std::vector<TokenRow>& rows, const ProofRequest& request, Device& device)
+      : prompts_(prompts(format, request)),
+        sequences_(decoder, adapter, device, rooms(rows, prompts_, request, decoder.config())),
+        answers_(sequences_, format.stop_tokens()) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto length = static_cast<int64_t>(rows[i].tokens.size());
+      sequences_.append(i, rows[i].tokens, length - first_labelled(rows[i]));
+    }
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      const size_t sequence = rows.size() + i;
+      const int64_t room = sequences_.capacity(sequence) - static_cast<int64_t>(prompts_[i].size());
+      answers_.ask(sequence, prompts_[i], std::min(request.max_answer_tokens, room));
+      answers_.draft(i, written_answer(request, request.questions[i]));
+    }
+    answers_.append();
+    sequences_.read();
+    lines_ = labelled_lines(rows);
+    answers_.take();
   }
+
+  const std::vector<std::vector<int32_t>>& prompts() const { return prompts_; }
+  ComparedModel compared() const {
+    return {lines_, &sequences_.head(), sequences_.config().final_softcap};
+  }
+  GreedyAnswers& answers() { return answers_; }
+
+ private:
+  static std::vector<std::vector<int32_t>> prompts(const ChatFormat& format,
+                                                   const ProofRequest& request) {
+    std::vector<std::vector<int32_t>> prompts;
+    for (size_t i = 0; i < num_questions(request); ++i) {
+      prompts.push_back(format.prompt(request.questions[i].question, request.system_prompt));
+    }
+    return prompts;
+  }
+
+  static std::vector<SequenceRoom> rooms(const std::vector<TokenRow>& rows,
+                                         const std::vector<std::vector<int32_t>>& prompts,
+                                         const ProofRequest& request, const ModelConfig& config) {
+    std::vector<SequenceRoom> rooms;
+    for (const TokenRow& row : rows) {
+      rooms.push_back({static_cast<int64_t>(row.tokens.size()), true});
+    }
+    for (const std::vector<int32_t>& prompt : prompts) {
+      const auto both = static_cast<int64_t>(prompt.size()) + request.max_answer_tokens;
+      rooms.push_back({std::min(both, config.max_positions), false});
+    }
+    return rooms;
+  }
+
+  // What the model says of each labelled token, [labelled, hidden].
+  Tensor labelled_lines(const std::vector<TokenRow>& rows) {
+    int64_t count = 0;
+    for (const TokenRow& row : rows) count += row.num_labels();
+    Tensor lines = Tensor::zeros({count, sequences_.config().hidden_size}, sequences_.dtype());
+    const size_t bytes = lines.size_bytes() / static_cast<size_t>(count);
+    auto* to = static_cast<std::byte*>(lines.mutable_data());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      for (int64_t k = 0; k < rows[i].num_labels(); ++k, to += bytes) {
+        std::memcpy(to, sequences_.output(i, first_labelled(rows[i]) + k), bytes);
+      }
+    }
+    return lines;
+  }
+
+  std::vector<std::vector<int32_t>> prompts_;
+  Sequences sequences_;
+  GreedyAnswers answers_;
+  Tensor lines_;
+};
+
+std::vector<int32_t> labels_of(const std::vector<TokenRow>& rows) {
+  std::vector<int32_t> all;
+  for (const TokenRow& row : rows) {
+    const std::vector<int32_t> labels = row.labels();
+    const auto first = labels.begin() + first_labelled(row);
+    all.insert(all.end(), first, first + row.num_labels());
+  }
+  return all;
+}
+
+void compare_rows(const std::vector<TokenRow>& rows, const Side& trained, const Side& exported,
+                  Device& device, ProofResult& result) {
+  const std::vector<TokenComparison> all =
+      compare_logits(trained.compared(), exported.compared(), labels_of(rows), device);
   result.rows = static_cast<int64_t>(rows.size());
   result.tokens = static_cast<int64_t>(all.size());
   const auto count = static_cast<double>(all.size());
@@ -112,67 +184,17 @@ void compare_tokenizers(const std::vector<TokenRow>& rows, const Tokenizer& trai
   }
 }
 
-std::vector<int32_t> greedy_answer(Decoder& decoder, LoraAdapter* adapter, const ChatFormat& format,
-                                   std::span<const int32_t> prompt, std::span<const int32_t> draft,
-                                   int64_t max_tokens, Device& device) {
-  const auto room = decoder.config().max_positions - static_cast<int64_t>(prompt.size());
-  const int64_t tokens = std::min(max_tokens, room);
-  if (tokens < 1) return {};
-  Generator generator(decoder, adapter, device, static_cast<int64_t>(prompt.size()) + tokens);
-  return generate_drafted(generator, prompt, draft, tokens, format.stop_tokens()).tokens;
-}
-
-// As the trained model learned it.
-std::vector<int32_t> written_answer(const ProofRequest& request, const ProofQuestion& asked) {
-  if (asked.written.empty()) return {};
-  const TokenRow row =
-      request.format->conversation(asked.question, asked.written, request.system_prompt);
-  return {row.tokens.begin() + row.loss_begin.value_or(0), row.tokens.end()};
-}
-
-size_t num_questions(const ProofRequest& request) {
-  return std::min(request.questions.size(), static_cast<size_t>(request.max_questions));
-}
-
-std::vector<int32_t> ask_trained(const ProofRequest& request, const ProofQuestion& asked,
-                                 std::span<const int32_t> draft, Device& device) {
-  const auto prompt = request.format->prompt(asked.question, request.system_prompt);
-  return greedy_answer(*request.decoder, request.adapter, *request.format, prompt, draft,
-                       request.max_answer_tokens, device);
-}
-
-std::vector<int32_t> ask_exported(const ProofRequest& request, const ProofQuestion& asked,
-                                  LoadedModel& exported, Device& device) {
-  const auto prompt = exported.format->prompt(asked.question, request.system_prompt);
-  return greedy_answer(*exported.decoder, exported.adapter.get(), *exported.format, prompt,
-                       written_answer(request, asked), request.max_answer_tokens, device);
-}
-
-// The exported model answers first, since a quantized one is faster, and what it says is the draft
-// of the trained one's answer; it leaves before the trained one comes back. A model of the same
-// numbers makes the same passes instead, so that no rounding lies between the two.
-void compare_answers(const ProofRequest& request, LoadedModel exported, Device& device,
-                     ProofResult& result) {
-  const std::span<const ProofQuestion> questions =
-      std::span(request.questions).first(num_questions(request));
-  std::vector<std::vector<int32_t>> drafts;
-  for (const ProofQuestion& asked : questions) {
-    const auto said = ask_exported(request, asked, exported, device);
+// What the exported model says; it answers first, since a quantized one is faster.
+void ask_exported(const ProofRequest& request, const ChatFormat& format, const Side& trained,
+                  Side& exported, ProofResult& result) {
+  exported.answers().finish();
+  for (size_t i = 0; i < num_questions(request); ++i) {
     ProofAnswer answer;
-    answer.question = asked.question;
-    answer.is_same_prompt = request.format->prompt(asked.question, request.system_prompt) ==
-                            exported.format->prompt(asked.question, request.system_prompt);
+    answer.question = request.questions[i].question;
+    answer.is_same_prompt = trained.prompts()[i] == exported.prompts()[i];
     count_text(result, answer.is_same_prompt, answer.question);
-    answer.exported = exported.format->tokenizer().decode(said, true);
+    answer.exported = format.tokenizer().decode(exported.answers().answer(i).tokens, true);
     result.answers.push_back(std::move(answer));
-    drafts.push_back(request.quant ? said : written_answer(request, asked));
-  }
-  exported.decoder->release_pages();
-  exported = {};
-  return_freed_memory();
-  for (size_t i = 0; i < questions.size(); ++i) {
-    result.answers[i].trained = request.format->tokenizer().decode(
-        ask_trained(request, questions[i], drafts[i], device), true);
   }
 }
 
@@ -198,14 +220,28 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
   ProofResult result;
   result.quant = request.quant;
   result.limits = request.limits;
-  TrainedSide side;
-  read_rows(rows, request, device, side);
+  Side trained_side(*request.decoder, request.adapter, *request.format, rows, request, device);
   request.decoder->release_pages();
-  LoadedModel loaded = request.exported->load(request.decoder->dtype(), device);
-  compare_rows(rows, side, loaded, device, result);
-  compare_tokenizers(rows, request.format->tokenizer(), loaded.format->tokenizer(), result);
-  side.pass.reset();
-  compare_answers(request, std::move(loaded), device, result);
+  {
+    const LoadedModel loaded = request.exported->load(request.decoder->dtype(), device);
+    Side exported_side(*loaded.decoder, loaded.adapter.get(), *loaded.format, rows, request,
+                       device);
+    compare_rows(rows, trained_side, exported_side, device, result);
+    compare_tokenizers(rows, request.format->tokenizer(), loaded.format->tokenizer(), result);
+    ask_exported(request, *loaded.format, trained_side, exported_side, result);
+    // A model of the same numbers makes the same passes, so that no rounding lies between the two;
+    // what another says is the draft of the trained one's answer.
+    for (size_t i = 0; request.quant && i < result.answers.size(); ++i) {
+      trained_side.answers().draft(i, exported_side.answers().answer(i).tokens);
+    }
+    loaded.decoder->release_pages();
+  }
+  return_freed_memory();
+  trained_side.answers().finish();
+  for (size_t i = 0; i < result.answers.size(); ++i) {
+    result.answers[i].trained =
+        request.format->tokenizer().decode(trained_side.answers().answer(i).tokens, true);
+  }
   result.files = request.exported->files();
   return result;
 }

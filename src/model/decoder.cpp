@@ -224,16 +224,16 @@ void Decoder::save(const fs::path& folder) {
   write_file_atomic(folder / "config.json", model_config_json(config_).dump(2) + "\n");
 }
 
-KvCache make_kv_cache(const Decoder& decoder, int64_t capacity) {
+KvCache make_kv_cache(const Decoder& decoder, int64_t kept_tokens, int64_t passing_tokens) {
   const ModelConfig& c = decoder.config();
+  const auto lines = [&](int64_t tokens) -> KvLines {
+    if (tokens == 0) return {};
+    const std::vector<int64_t> shape{tokens, c.num_kv_heads * c.head_dim};
+    return {Tensor::zeros(shape, decoder.dtype()), Tensor::zeros(shape, decoder.dtype())};
+  };
   KvCache cache;
-  cache.capacity = capacity;
-  for (int64_t i = 0; i < c.num_layers; ++i) {
-    KvCacheLayer layer;
-    layer.keys = Tensor::zeros({capacity, c.num_kv_heads * c.head_dim}, decoder.dtype());
-    layer.values = Tensor::zeros({capacity, c.num_kv_heads * c.head_dim}, decoder.dtype());
-    cache.layers.push_back(std::move(layer));
-  }
+  const KvLines passing = lines(passing_tokens);
+  for (int64_t i = 0; i < c.num_layers; ++i) cache.layers.push_back({lines(kept_tokens), passing});
   return cache;
 }
 

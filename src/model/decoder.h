@@ -131,12 +131,11 @@ struct DecoderGraph {
   ValueId final;                       // output of the final norm
 };
 
-// Keys and values of all layers for one sequence.
+// Keys and values of so many tokens, in all layers.
 struct KvCache {
   std::vector<KvCacheLayer> layers;
-  int64_t capacity = 0;
 };
-KvCache make_kv_cache(const Decoder& decoder, int64_t capacity);
+KvCache make_kv_cache(const Decoder& decoder, int64_t kept_tokens, int64_t passing_tokens = 0);
 
 enum class GraphUse {
   kTraining,  // forward, loss and backward
@@ -151,6 +150,6 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
                                           int64_t max_positions,
                                           Recompute recompute = Recompute::kNothing);
 std::unique_ptr<DecoderGraph> build_generation_graph(Decoder& decoder, LoraAdapter* adapter,
-                                                     KvCache& cache);
+                                                     KvCache& cache, int64_t max_positions);
 
 }  // namespace dlm

@@ -183,9 +183,9 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
 }
 
 std::unique_ptr<DecoderGraph> build_generation_graph(Decoder& decoder, LoraAdapter* adapter,
-                                                     KvCache& cache) {
+                                                     KvCache& cache, int64_t max_positions) {
   auto out = std::make_unique<DecoderGraph>();
-  add_rope(decoder.config(), cache.capacity, *out);
+  add_rope(decoder.config(), max_positions, *out);
   out->graph.set_generates();
   Writer(decoder, adapter, &cache, false, *out).write();
   out->graph.finish(false);

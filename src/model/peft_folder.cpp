@@ -1,9 +1,10 @@
 // An adapter in the form of a PEFT directory: adapter_config.json and adapter_model.safetensors.
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
+#include "engine/cpu/isa.h"
+#include "engine/cpu/kernels.h"
 #include "formats/safetensors.h"
 #include "model/decoder.h"
 #include "model/lora.h"
@@ -44,9 +45,7 @@ class WeightReader {
            "the adapter belongs to another base");
     }
     Tensor out = f32_of(*t);
-    bool is_finite = true;
-    for (int64_t i = 0; i < out.numel(); ++i) is_finite &= std::isfinite(out.f32()[i]);
-    if (!is_finite) {
+    if (!kernels(isa_tier()).all_finite(out.f32(), out.numel())) {
       fail("tensor \"" + name + "\" holds a number that is not finite",
            "the file is damaged, or its training went wrong; train again");
     }

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "engine/exec.h"
-#include "engine/ops.h"
 #include "engine/numbers.h"
+#include "engine/ops.h"
 
 namespace dlm {
 namespace {
@@ -221,8 +221,9 @@ TEST_P(AttentionOf, GivesTheSameFromTheCache) {
   const auto k = numbers(tokens * kv_cols, 2, 2.0);
   const auto v = numbers(tokens * kv_cols, 3);
   Parameter frozen;
-  KvCacheLayer cache{Tensor::zeros({tokens, kv_cols}, DType::kF32),
-                     Tensor::zeros({tokens, kv_cols}, DType::kF32)};
+  KvCacheLayer cache{{Tensor::zeros({tokens, kv_cols}, DType::kF32),
+                      Tensor::zeros({tokens, kv_cols}, DType::kF32)},
+                     {}};
   Graph graph;
   const auto add_source = [&](const std::vector<float>& x, int64_t cols) {
     const ValueId value = graph.add_value("source", cols, DType::kF32);
@@ -242,10 +243,11 @@ TEST_P(AttentionOf, GivesTheSameFromTheCache) {
   Device device(2);
   Exec exec(graph, device);
   std::vector<float> all;
-  // A prompt of a few tokens at once, then one at a time, then a few at once again.
+  // A prompt of a few tokens at once, then one at a time, then a few and many at once again.
   for (int64_t at = 0; at < tokens;) {
-    const int64_t count = std::min(tokens - at, at == 0    ? std::min<int64_t>(tokens, 35)
+    const int64_t count = std::min(tokens - at, at == 0    ? int64_t{35}
                                                 : at == 50 ? int64_t{3}
+                                                : at == 57 ? int64_t{150}
                                                            : int64_t{1});
     Batch batch;
     batch.tokens.assign(static_cast<size_t>(count), 1);

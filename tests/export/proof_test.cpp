@@ -11,6 +11,7 @@
 #include "export/gguf_model.h"
 #include "formats/gguf.h"
 #include "support/error.h"
+#include "support/hash.h"
 #include "temporary_folder.h"
 #include "tiny_base.h"
 
@@ -160,6 +161,33 @@ TEST_F(ProofTest, KeepsToItsBudget) {
   EXPECT_LT(result.tokens, r.max_tokens);
   EXPECT_GT(result.tokens, 0);
   EXPECT_TRUE(result.answers.empty());
+}
+
+TEST_F(ProofTest, LeavesOutARowThatIsCutWithinItsPrompt) {
+  ProofRequest r = request(exported(Quant::kQ8_0), Quant::kQ8_0);
+  std::sort(rows_.begin(), rows_.end(),
+            [](const TokenRow& a, const TokenRow& b) { return a.id < b.id; });
+  r.rows = rows_;
+  // The second row fits up to the last token of its prompt but one.
+  const auto first = static_cast<int64_t>(rows_[0].tokens.size());
+  r.max_tokens = first + *rows_[1].loss_begin - 1;
+  const ProofResult cut = prove_export(r, device_);
+  EXPECT_EQ(cut.rows, 1);
+  EXPECT_EQ(cut.tokens, rows_[0].num_labels());
+  // And now to the first token of its answer, which the prompt's last one predicts.
+  r.max_tokens = first + *rows_[1].loss_begin;
+  const ProofResult whole = prove_export(r, device_);
+  EXPECT_EQ(whole.rows, 2);
+  EXPECT_EQ(whole.tokens, rows_[0].num_labels() + 1);
+}
+
+TEST_F(ProofTest, TakesTheDigestsOfWhoeverWroteTheFile) {
+  const fs::path file = exported(Quant::kQ8_0);
+  const std::string read = ExportedGguf(file, {}).files().at(0).sha256;
+  EXPECT_EQ(read, sha256_file_hex(file));
+  const std::vector<ProvedFile> known = ExportedGguf(file, {}, {{"a", "b"}}).files();
+  ASSERT_EQ(known.size(), 1u);
+  EXPECT_EQ(known[0].sha256, "b");
 }
 
 TEST(Proof, NamesEachFault) {

@@ -1,5 +1,6 @@
 // How attention cuts a row: blocks of queries, the keys that they see, and lines of one head in
-// memory. Private to attention.cpp.
+// memory. Private to the operations
+// of attention.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +25,9 @@ inline int64_t score_stride(int64_t row_length) {
   return std::max<int64_t>(128, power) + 32;
 }
 
-// The keys that a block of queries sees, as positions in the row: [first, end) for the block, and
-// within it [visible_first(i), visible_end(i)) for its i-th query, counted from `first`.
+// The keys that a block of queries sees, as positions in the row: [first, end) for the block, whole
+// blocks of tokens so that few product shapes exist, and within it [visible_first(i),
+// visible_end(i)) for its i-th query, counted from `first`.
 struct KeyRange {
   int64_t start;   // the block's first query
   int64_t window;  // 0: no limit
@@ -33,7 +35,9 @@ struct KeyRange {
   int64_t end;
 
   KeyRange(int64_t start_in_row, int64_t block, int64_t window_size)
-      : start(start_in_row), window(window_size), end(start_in_row + block) {
+      : start(start_in_row),
+        window(window_size),
+        end((start_in_row + block + kTokenBlock - 1) / kTokenBlock * kTokenBlock) {
     const int64_t oldest = window > 0 ? std::max<int64_t>(0, start - window + 1) : 0;
     first = oldest / kTokenBlock * kTokenBlock;
   }
@@ -59,8 +63,9 @@ class Scratch {
   std::byte* at_;
 };
 
-// Lines [first, first + count) of one head: in place when they all are tokens of the batch, else
-// copied into `spare` with zeros after the last token (what lies there must not reach a sum).
+// Lines [first, first + count) of one head: in place when they all are among the num_tokens from
+// `base`, else copied into `spare` with zeros after the last one (what lies there must not reach a
+// sum).
 template <class T>
 struct Lines {
   const T* data;
