@@ -154,7 +154,7 @@ void Sequences::logits(size_t sequence, int64_t position, int64_t count, float* 
 
 template <class T>
 void Sequences::project(int64_t line, int64_t count, float* to) {
-  constexpr int64_t kRows = 128;
+  constexpr int64_t kRows = 256;
   const int64_t vocab = head_.value.dim(0);
   const int64_t hidden = head_.value.dim(1);
   const FewTokens<T> lines(device_.kernels(), exec_.data<T>(graph_->final) + line * hidden, count,

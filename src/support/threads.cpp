@@ -67,26 +67,44 @@ struct ThreadPool::State {
   std::condition_variable wake_workers;
   std::condition_variable wake_caller;
   std::atomic<bool> stopping{false};
-  // Who has given up spinning. One side writes its news and then reads these, the other writes these
-  // and then reads the news, all in one total order, so that one of both sees the other. Without
-  // sleepers the mutex stays untouched: handing out work costs a microsecond less, twice.
+  // Who has given up spinning. One side writes its news and then reads these, the other writes
+  // these and then reads the news, all in one total order, so that one of both sees the other.
+  // Without sleepers the mutex stays untouched: handing out work costs a microsecond less, twice.
   std::atomic<int> sleeping_workers{0};
   std::atomic<bool> caller_sleeps{false};
   bool caller_ready = false;
 
-  // The number of the run, and below it how many of its tasks nobody took yet. Who counts one down
-  // has it, and knows that the rest here is of the same run: a run ends when all its tasks were done,
-  // whoever did them. So nobody waits for a worker that sleeps, or that the system does not let run,
-  // unless it is in the middle of a task.
-  alignas(64) std::atomic<uint64_t> open{0};
+  // The tasks of a run are cut into one stretch for each worker. It takes its own from the front,
+  // so that what neighbouring tasks read streams past one core, and when they are gone others' from
+  // the back. `next` and `end` of a stretch lie in one word; whoever moves one of them has that
+  // task. A run ends when all its tasks were done, whoever did them. So nobody waits for a worker
+  // that sleeps, or that the system does not let run, unless it is in the middle of a task.
+  struct alignas(64) Stretch {
+    std::atomic<uint64_t> tasks{0};
+  };
+  std::vector<Stretch> stretches;
+  alignas(64) std::atomic<uint64_t> num_runs{0};
   alignas(64) std::atomic<int64_t> num_done{0};
+  // Written before the stretches are, and read by who has a task of theirs.
   const std::function<void(int64_t, int)>* body = nullptr;
   int64_t num_tasks = 0;
   std::exception_ptr failure;
   int64_t failed_task = 0;
 
-  static constexpr uint64_t kOneRun = uint64_t{1} << 32;
-  static int64_t num_open(uint64_t open) { return static_cast<int64_t>(open % kOneRun); }
+  static constexpr uint64_t kOneNext = uint64_t{1} << 32;
+  static uint64_t stretch_of(uint64_t next, uint64_t end) { return next * kOneNext + end; }
+
+  // A task of a stretch, from its front or its back; -1: none is left.
+  static int64_t take(Stretch& stretch, bool from_front) {
+    uint64_t now = stretch.tasks.load();
+    for (;;) {
+      const uint64_t next = now / kOneNext, end = now % kOneNext;
+      if (next >= end) return -1;
+      if (stretch.tasks.compare_exchange_weak(now, from_front ? now + kOneNext : now - 1)) {
+        return static_cast<int64_t>(from_front ? next : end - 1);
+      }
+    }
+  }
 
   void do_task(int64_t task, int worker) {
     try {
@@ -100,25 +118,28 @@ struct ThreadPool::State {
     }
   }
 
-  // Does tasks until none is open.
+  // Does tasks until none is left. How many is told at the end: a count that the cores hand to and
+  // fro after every task costs more than short tasks do.
   void work(int worker) {
-    uint64_t now = open.load();
-    while (num_open(now) > 0) {
-      if (!open.compare_exchange_weak(now, now - 1)) continue;
-      const int64_t all = num_tasks;
-      do_task(all - num_open(now), worker);
-      if (num_done.fetch_add(1) + 1 == all && caller_sleeps.load()) {
-        const std::lock_guard<std::mutex> hold(mutex);
-        wake_caller.notify_one();
+    int64_t done = 0;
+    for (int i = 0; i < num_threads; ++i) {
+      Stretch& stretch = stretches[static_cast<size_t>((worker + i) % num_threads)];
+      for (int64_t task = take(stretch, i == 0); task >= 0; task = take(stretch, i == 0)) {
+        do_task(task, worker);
+        ++done;
       }
-      now = open.load();
     }
+    if (done == 0) return;
+    const int64_t all = num_tasks;  // of the run that cannot end before the next line
+    if (num_done.fetch_add(done) + done < all || !caller_sleeps.load()) return;
+    const std::lock_guard<std::mutex> hold(mutex);
+    wake_caller.notify_one();
   }
 
   void worker_loop(int worker) {
     if (init) init();
-    const auto ready = [&] { return num_open(open.load()) > 0 || stopping.load(); };
-    for (;;) {
+    for (uint64_t seen = 0;;) {
+      const auto ready = [&] { return num_runs.load() != seen || stopping.load(); };
       if (!spin_until(ready)) {
         std::unique_lock<std::mutex> hold(mutex);
         sleeping_workers.fetch_add(1);
@@ -126,6 +147,7 @@ struct ThreadPool::State {
         sleeping_workers.fetch_sub(1);
       }
       if (stopping.load()) return;
+      seen = num_runs.load();
       work(worker);
     }
   }
@@ -134,6 +156,7 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int num_threads, WorkerInit init) : state_(std::make_unique<State>()) {
   state_->num_threads = std::max(1, num_threads);
   state_->init = std::move(init);
+  state_->stretches = std::vector<State::Stretch>(static_cast<size_t>(state_->num_threads));
   for (int worker = 1; worker < state_->num_threads; ++worker) {
     state_->threads.emplace_back([state = state_.get(), worker] { state->worker_loop(worker); });
   }
@@ -148,12 +171,14 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : state_->threads) thread.join();
 }
 
-int ThreadPool::num_threads() const { return state_->num_threads; }
+int ThreadPool::num_threads() const {
+  return state_->num_threads;
+}
 
 void ThreadPool::run(int64_t num_tasks, const std::function<void(int64_t, int)>& body) {
   State& s = *state_;
   if (num_tasks <= 0) return;
-  check(num_tasks < static_cast<int64_t>(State::kOneRun), "a loop of 2^32 tasks");
+  check(num_tasks < static_cast<int64_t>(State::kOneNext), "a loop of 2^32 tasks");
   if (!s.caller_ready) {
     if (s.init) s.init();
     s.caller_ready = true;
@@ -165,8 +190,13 @@ void ThreadPool::run(int64_t num_tasks, const std::function<void(int64_t, int)>&
     for (int64_t task = 0; task < num_tasks; ++task) s.do_task(task, 0);
   } else {
     s.num_done.store(0);
-    const uint64_t run = s.open.load() / State::kOneRun + 1;
-    s.open.store(run * State::kOneRun + static_cast<uint64_t>(num_tasks));
+    const auto workers = static_cast<uint64_t>(s.num_threads);
+    for (uint64_t w = 0; w < workers; ++w) {
+      const auto all = static_cast<uint64_t>(num_tasks);
+      s.stretches[w].tasks.store(State::stretch_of(all * w / workers, all * (w + 1) / workers),
+                                 std::memory_order_release);
+    }
+    s.num_runs.fetch_add(1);
     if (s.sleeping_workers.load() > 0) {
       const std::lock_guard<std::mutex> hold(s.mutex);
       s.wake_workers.notify_all();

@@ -28,10 +28,9 @@ class ThreadPool {
 
   int num_threads() const;
 
-  // Calls body(task, worker) for each task in [0, num_tasks), worker in [0, num_threads). Tasks
-  // begin in the order of their numbers, so one may wait for a lower one. Returns when all are
-  // done; rethrows the exception of the lowest-numbered task that threw. Not reentrant: one caller
-  // at a time.
+  // Calls body(task, worker) for each task in [0, num_tasks), worker in [0, num_threads), in any
+  // order; a worker mostly does neighbouring tasks. Returns when all are done; rethrows the
+  // exception of the lowest-numbered task that threw. Not reentrant: one caller at a time.
   void run(int64_t num_tasks, const std::function<void(int64_t task, int worker)>& body);
 
  private:

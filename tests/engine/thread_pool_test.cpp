@@ -84,6 +84,29 @@ TEST(ThreadPool, ManyShortRunsLoseNoTask) {
   EXPECT_EQ(sum, 500 * 10);
 }
 
+TEST(ThreadPool, RunsOfEveryLengthDoEachTaskOnce) {
+  ThreadPool pool(4);
+  for (int64_t round = 0; round < 1000; ++round) {
+    const int64_t count = round % 41;
+    std::vector<std::atomic<int>> runs(static_cast<size_t>(count));
+    pool.run(count, [&](int64_t task, int) { ++runs[static_cast<size_t>(task)]; });
+    for (const std::atomic<int>& times : runs) ASSERT_EQ(times, 1) << count << " tasks";
+  }
+}
+
+TEST(ThreadPool, OthersTakeWhatABusyWorkerHasLeft) {
+  ThreadPool pool(2);
+  std::atomic<int> others = 0;
+  pool.run(16, [&](int64_t task, int) {
+    if (task != 0) {
+      ++others;
+      return;
+    }
+    while (others < 15) std::this_thread::yield();
+  });
+  EXPECT_EQ(others, 15);
+}
+
 TEST(ThreadPool, InitialisesEachWorkerOnceTheCallerIncluded) {
   std::atomic<int> calls = 0;
   {

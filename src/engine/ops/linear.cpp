@@ -187,40 +187,61 @@ LowRankTerm LinearOp<T>::low_rank_term(Exec& exec, size_t i, int64_t first, int6
           lora->bt.value.f32() + col, out(i), lora->rank};
 }
 
-// A few tokens: every weight row is read once and multiplied by all of them. The tasks that make
-// lora_hidden come first and begin in order, so that those that need it seldom wait: handing out
-// work twice would cost a tenth of a token's time.
+// Asks for the piece of B that a tile will read: its lines are short and lie far apart, so that the
+// processor does not foresee them.
+inline void fetch_low_rank(const LowRankTerm& term, int64_t cols) {
+  constexpr int64_t kCacheLine = 64 / sizeof(float);
+  for (int64_t r = 0; r < term.rank; ++r) {
+    for (int64_t c = 0; c < cols; c += kCacheLine) {
+      __builtin_prefetch(term.v + r * term.ldv + c, 0, 3);
+    }
+  }
+}
+
+// A few tokens: every weight row is read once and multiplied by all of them. Whoever comes first
+// makes lora_hidden meanwhile, in pieces, of which those that need it take what is left: handing
+// out work twice would cost a tenth of a token's time.
 template <class T>
 void LinearOp<T>::forward_few(Exec& exec) const {
   constexpr int64_t kLoraRows = 4;
   const int64_t tokens = exec.tokens();
   const FewTokens<T> x(exec.kernels(), exec.data<T>(x_), tokens, in_);
-  std::vector<Tile> tasks;
+  std::vector<Tile> projections;
   for (size_t i = 0; i < specs_.size(); ++i) {
     const int64_t rank = specs_[i].lora == nullptr ? 0 : specs_[i].lora->rank;
     for (int64_t row = 0; row < rank; row += kLoraRows) {
-      tasks.push_back({i, 0, tokens, row, std::min(kLoraRows, rank - row)});
+      projections.push_back({i, 0, tokens, row, std::min(kLoraRows, rank - row)});
     }
   }
-  const auto num_projections = static_cast<int64_t>(tasks.size());
+  std::vector<Tile> tasks;
+  int64_t all = 0;
+  for (size_t i = 0; i < specs_.size(); ++i) all += out(i);
+  const int64_t rows = few_rows(all, in_, exec.device().pool().num_threads());
   for (size_t i = 0; i < specs_.size(); ++i) {
-    for (int64_t col = 0; col < out(i); col += kFewRows) {
-      tasks.push_back({i, 0, tokens, col, std::min(kFewRows, out(i) - col)});
+    for (int64_t col = 0; col < out(i); col += rows) {
+      tasks.push_back({i, 0, tokens, col, std::min(rows, out(i) - col)});
     }
   }
-  std::atomic<int64_t> num_projected = 0;
-  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int) {
-    const Tile& t = tasks[static_cast<size_t>(index)];
-    if (index < num_projections) {
-      project_few(exec, x.lines(), t);
+  std::atomic<bool> is_begun = false;
+  std::atomic<size_t> next_piece = 0;
+  std::atomic<size_t> num_projected = 0;
+  const auto project_pieces = [&] {
+    for (size_t i = next_piece.fetch_add(1); i < projections.size(); i = next_piece.fetch_add(1)) {
+      project_few(exec, x.lines(), projections[i]);
       num_projected.fetch_add(1, std::memory_order_release);
-      return;
     }
-    float product[kFewRows * kFewTokens];
+  };
+  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int) {
+    if (!is_begun.load() && !is_begun.exchange(true)) project_pieces();
+    const Tile& t = tasks[static_cast<size_t>(index)];
+    float product[kMostFewRows * kFewTokens];
+    fetch_low_rank(low_rank_term(exec, t.spec, 0, t.col), t.cols);
     x.multiply(exec.kernels(), *specs_[t.spec].weight, t.col, t.cols, product, t.cols);
-    while (num_projected.load(std::memory_order_acquire) < num_projections) {
-      std::this_thread::yield();
-    }
+    const auto is_projected = [&] {
+      return num_projected.load(std::memory_order_acquire) == projections.size();
+    };
+    if (!is_projected()) project_pieces();
+    while (!is_projected()) std::this_thread::yield();
     for (int64_t m = 0; m < tokens; ++m) {
       float* line = product + m * t.cols;
       add_lora(exec, t.spec, m, 1, t.col, t.cols, line);

@@ -21,8 +21,16 @@ inline constexpr int64_t kAmxTileTokens = 256;
 inline constexpr int64_t kAmxTileCols = 512;
 static_assert(kAmxTileTokens * kAmxTileCols <= kTileTokens * kTileCols);
 inline constexpr int64_t kMinTileCols = 128;  // below, packing the tokens shows
-inline constexpr int64_t kFewRows = 64;
 inline constexpr int64_t kDropBlock = 64;
+
+// Rows of a weight [all, in] that a task multiplies with a few tokens: not much more than 128 Ki
+// weights, so that no worker waits long for another's last task, nor so many that one has none;
+// what lies around a product costs more than a short one.
+inline constexpr int64_t kMostFewRows = 256;
+inline int64_t few_rows(int64_t all, int64_t in, int num_workers) {
+  const int64_t most = std::min(kMostFewRows, (int64_t{128} << 10) / in);
+  return std::max<int64_t>(32, std::min(most, all / num_workers) / 32 * 32);
+}
 
 // Lines that a product of `count` tokens has: values end with a whole block of tokens.
 inline int64_t padded(int64_t count) {
@@ -150,7 +158,8 @@ class LinearOp : public Op {
     const bool amx = has_amx_products<T>(exec);
     Tiling tiles(amx, exec.tokens());
     // oneDNN is not known to sum alike in a product of fewer columns.
-    const bool is_own = amx || (sizeof(T) == sizeof(float) && exec.device().tier() <= IsaTier::kAvx2);
+    const bool is_own =
+        amx || (sizeof(T) == sizeof(float) && exec.device().tier() <= IsaTier::kAvx2);
     if (is_own) tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
     return tiles;
   }
