@@ -39,10 +39,10 @@ struct DecodeResult {
   double bytes_per_token = 0;  // weights of the layers and the head, and the adapter's
   Spread prompt_tokens_per_s;  // the prompt, read at once
   Spread tokens_per_s;         // greedy, with the adapter
-  Spread share_of_bandwidth;   // bytes_per_token / time / bandwidth, each with its own reading
+  Spread share_of_bandwidth;   // bytes_per_token / time / bandwidth, each with its own readings
 };
 
-// `weights` is a name for the result; `adapter` may be null. Runs and readings take turns.
+// `weights` is a name for the result; `adapter` may be null. Every few tokens memory is read once.
 DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter* adapter,
                               Device& device, ReadBandwidth& bandwidth,
                               const DecodeOptions& options);
