@@ -7,6 +7,7 @@
 
 #include "engine/graph.h"
 #include "formats/gguf_names.h"
+#include "model/sequences.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -32,7 +33,8 @@ struct InputSums {
 
 class InputObserver : public OpObserver {
  public:
-  explicit InputObserver(Decoder& decoder) {
+  // `num_texts`: how often each token of a pass counts; null: once.
+  InputObserver(Decoder& decoder, const Sequences* sequences) : sequences_(sequences) {
     for (const auto& [layer, weight] : decoder.linear_layers()) {
       const auto place = gguf_place(decoder.config().model_type, layer + ".weight");
       check(place.has_value(), "importance matrix: a linear layer without a name in GGUF");
@@ -53,11 +55,10 @@ class InputObserver : public OpObserver {
       input.sums.assign(static_cast<size_t>(exec.graph().cols(x)), 0.0);
     }
     if (exec.graph().dtype(x) == DType::kF32) {
-      add_squares(exec, exec.data<float>(x), input.sums);
+      add_squares(exec, exec.data<float>(x), input);
     } else {
-      add_squares(exec, exec.data<BF16>(x), input.sums);
+      add_squares(exec, exec.data<BF16>(x), input);
     }
-    input.num_tokens += num_row_tokens(exec);
   }
 
   std::map<std::string, ImatrixEntry> entries() const {
@@ -81,21 +82,25 @@ class InputObserver : public OpObserver {
   }
 
   template <class T>
-  static void add_squares(Exec& exec, const T* x, std::vector<double>& sums) {
-    const int64_t columns = static_cast<int64_t>(sums.size());
+  void add_squares(Exec& exec, const T* x, InputSums& input) const {
+    const int64_t columns = static_cast<int64_t>(input.sums.size());
     const int64_t num_tokens = num_row_tokens(exec);
+    const std::vector<int64_t> once(sequences_ == nullptr ? static_cast<size_t>(num_tokens) : 0, 1);
+    const std::span<const int64_t> times = sequences_ == nullptr ? once : sequences_->num_texts();
     exec.run((columns + kTaskColumns - 1) / kTaskColumns, [&](int64_t task, int) {
       const int64_t first = task * kTaskColumns;
       const int64_t count = std::min(kTaskColumns, columns - first);
-      double* to = sums.data() + first;
+      double* to = input.sums.data() + first;
       for (int64_t t = 0; t < num_tokens; ++t) {
         const T* line = x + t * columns + first;
+        const auto weight = static_cast<double>(times[static_cast<size_t>(t)]);
         for (int64_t c = 0; c < count; ++c) {
           const double value = static_cast<double>(widened(line[c]));
-          to[c] += value * value;
+          to[c] += weight * (value * value);
         }
       }
     });
+    for (int64_t t = 0; t < num_tokens; ++t) input.num_tokens += times[static_cast<size_t>(t)];
   }
 
   static void add_entry(const GgufPlace& place, const InputSums& input,
@@ -121,6 +126,7 @@ class InputObserver : public OpObserver {
     }
   }
 
+  const Sequences* sequences_;
   std::map<const Parameter*, GgufPlace> places_;
   std::map<const Op*, InputSums> inputs_;  // summed per op; the order of ops never shows
 };
@@ -168,14 +174,48 @@ int64_t num_tokens_of(const std::vector<Chunk>& chunks) {
   return total;
 }
 
-Batch batch_of(const Chunk& chunk, const TokenRows& rows) {
-  Batch batch;
-  for (const RowPart& part : chunk) {
-    const std::vector<int32_t> ids = rows[part.row].tokens;
-    const std::vector<int32_t> no_labels(part.size, Batch::kNoLabel);
-    batch.add_row(std::span(ids).subspan(part.begin, part.size), no_labels, batch.rows.size());
+std::vector<int32_t> tokens_of(const RowPart& part, const TokenRows& rows) {
+  const std::vector<int32_t> ids = rows[part.row].tokens;
+  const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(part.begin);
+  return {begin, begin + static_cast<std::ptrdiff_t>(part.size)};
+}
+
+std::map<std::string, ImatrixEntry> read_chunks(Decoder& decoder, LoraAdapter* adapter,
+                                                const TokenRows& rows,
+                                                const std::vector<Chunk>& chunks, Device& device) {
+  std::vector<SequenceRoom> rooms;
+  for (const Chunk& chunk : chunks) {
+    for (const RowPart& part : chunk) rooms.push_back({static_cast<int64_t>(part.size), true});
   }
-  return batch;
+  Sequences sequences(decoder, adapter, device, rooms);
+  InputObserver observer(decoder, &sequences);
+  sequences.set_observer(&observer);
+  size_t next = 0;
+  for (const Chunk& chunk : chunks) {
+    for (const RowPart& part : chunk) sequences.append(next++, tokens_of(part, rows));
+    sequences.read();
+  }
+  return observer.entries();
+}
+
+// The same where experts choose which tokens they see, so that no list says how often one counts.
+std::map<std::string, ImatrixEntry> read_chunks_of_experts(Decoder& decoder, LoraAdapter* adapter,
+                                                           const TokenRows& rows,
+                                                           const std::vector<Chunk>& chunks,
+                                                           int64_t chunk_tokens, Device& device) {
+  const auto graph = build_graph(decoder, adapter, GraphUse::kFinal, chunk_tokens);
+  Exec exec(graph->graph, device);
+  InputObserver observer(decoder, nullptr);
+  exec.observer = &observer;
+  for (const Chunk& chunk : chunks) {
+    Batch batch;
+    for (const RowPart& part : chunk) {
+      const std::vector<int32_t> no_labels(part.size, Batch::kNoLabel);
+      batch.add_row(tokens_of(part, rows), no_labels, batch.rows.size());
+    }
+    exec.forward(batch);
+  }
+  return observer.entries();
 }
 
 std::string notice_of(const ImatrixCollection& result) {
@@ -211,17 +251,14 @@ ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter, const 
   chunks = spread(std::move(chunks), static_cast<size_t>(options.max_chunks));
   result.num_tokens = num_tokens_of(chunks);
 
-  const auto graph = build_graph(decoder, adapter, GraphUse::kFinal, chunk_tokens);
-  Exec exec(graph->graph, device);
-  InputObserver observer(decoder);
-  exec.observer = &observer;
-  for (const Chunk& chunk : chunks) exec.forward(batch_of(chunk, rows));
-
   Imatrix& imatrix = result.imatrix.emplace();
   imatrix.dataset = options.dataset;
   imatrix.chunk_size = options.chunk_tokens;
   imatrix.chunk_count = static_cast<int64_t>(chunks.size());
-  imatrix.entries = observer.entries();
+  imatrix.entries =
+      decoder.config().family().has_experts
+          ? read_chunks_of_experts(decoder, adapter, rows, chunks, chunk_tokens, device)
+          : read_chunks(decoder, adapter, rows, chunks, device);
   result.notice = notice_of(result);
   return result;
 }

@@ -18,7 +18,7 @@ namespace dlm {
 struct ImatrixOptions {
   std::string dataset;         // a label for the file, never a path
   int64_t chunk_tokens = 512;  // of one pass; longer rows are cut
-  int64_t max_chunks = 8;      // of more, some are taken, spread evenly over the rows
+  int64_t max_chunks = 4;      // of more, some are taken, spread evenly over the rows
 };
 
 struct ImatrixCollection {
@@ -32,7 +32,9 @@ struct ImatrixCollection {
 inline constexpr int64_t kLeastImatrixTokens = 16;
 inline constexpr int64_t kPlentyImatrixTokens = 1024;
 
-// Rows keep their own beginnings: they share a pass, and attention never crosses a row. With an
+// Rows keep their own beginnings: they share a pass, and attention never crosses a row. Where they
+// begin alike, with the same system prompt, what is the same is computed once and counts for each.
+// With an
 // adapter the inputs are those of the merged model; without one (null), the base's. Neither head
 // nor embedding is measured. Sums run over tokens in order, so threads do not change a bit. Throws
 // Error(kExport) when an input is not finite.

@@ -73,6 +73,7 @@ void Sequences::read() {
   batch_.tokens.clear();
   batch_.positions.clear();
   batch_.rows.clear();
+  num_texts_.clear();
   for (size_t i = 0; i < sequences_.size(); ++i) add_row(i);
   exec_.forward(batch_);
   for (Sequence& s : sequences_) s.num_read = static_cast<int64_t>(s.text.size());
@@ -91,7 +92,9 @@ void Sequences::add_row(size_t index) {
   BatchRow row;
   row.cache = s.place;
   s.first = s.num_read;
-  if (s.first == 0) row.prefix = find_prefix(index, s.first);
+  s.prefix.reset();
+  if (s.first == 0) s.prefix = find_prefix(index, s.first);
+  if (s.prefix) row.prefix = sequences_[*s.prefix].place;
   row.begin = batch_.num_tokens();
   s.line = row.begin;
   batch_.tokens.insert(batch_.tokens.end(), s.text.begin() + s.first, s.text.end());
@@ -100,14 +103,25 @@ void Sequences::add_row(size_t index) {
   std::iota(batch_.positions.begin() + row.begin, batch_.positions.end(),
             static_cast<int32_t>(s.first));
   batch_.rows.push_back(row);
+  num_texts_.resize(batch_.tokens.size(), 1);
+  if (s.prefix) count_text(*s.prefix, s.first);
 }
 
-// The place of the sequence that begins alike for longest, and for how long: one whose keys are
+// One text more has the first `length` tokens of a sequence.
+void Sequences::count_text(size_t index, int64_t length) {
+  const Sequence& s = sequences_[index];
+  if (!s.line) return;
+  const auto begin = num_texts_.begin() + *s.line;
+  for (int64_t i = 0; i < length - s.first; ++i) ++begin[i];
+  if (s.prefix) count_text(*s.prefix, std::min(length, s.first));
+}
+
+// The sequence that begins alike for longest, and for how long: one whose keys are
 // there already, or will be when its row of this pass is written.
-std::optional<KvPlace> Sequences::find_prefix(size_t index, int64_t& length) const {
+std::optional<size_t> Sequences::find_prefix(size_t index, int64_t& length) const {
   const Sequence& s = sequences_[index];
   const int64_t most = this->length(index) - s.num_outputs;
-  std::optional<KvPlace> place;
+  std::optional<size_t> longest;
   length = 0;
   for (size_t i = 0; i < sequences_.size() && length < most; ++i) {
     const Sequence& other = sequences_[i];
@@ -119,9 +133,9 @@ std::optional<KvPlace> Sequences::find_prefix(size_t index, int64_t& length) con
     const int64_t common = end.first - s.text.begin();
     if (common <= length) continue;
     length = common;
-    place = other.place;
+    longest = i;
   }
-  return place;
+  return longest;
 }
 
 int64_t Sequences::line_of(size_t sequence, int64_t position) const {

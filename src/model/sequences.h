@@ -24,6 +24,10 @@ class Sequences {
   // `adapter` may be null. Decoder, adapter and device must outlive the sequences.
   Sequences(Decoder& decoder, LoraAdapter* adapter, Device& device,
             std::span<const SequenceRoom> rooms);
+  // Whoever looks at what flows through the passes finds in num_texts(), for each token of the one
+  // that runs, in how many of the texts that it reads it stands. May be null.
+  void set_observer(OpObserver* observer) { exec_.observer = observer; }
+  std::span<const int64_t> num_texts() const { return num_texts_; }
   Sequences(const Sequences&) = delete;
   Sequences& operator=(const Sequences&) = delete;
 
@@ -61,9 +65,11 @@ class Sequences {
     // In the last pass: its first position, and the line of that.
     int64_t first = 0;
     std::optional<int64_t> line;
+    std::optional<size_t> prefix;  // which other one it shares the positions before with
   };
   void add_row(size_t index);
-  std::optional<KvPlace> find_prefix(size_t index, int64_t& length) const;
+  std::optional<size_t> find_prefix(size_t index, int64_t& length) const;
+  void count_text(size_t index, int64_t length);
   int64_t line_of(size_t sequence, int64_t position) const;
   template <class T>
   void project(int64_t line, int64_t count, float* to);
@@ -76,6 +82,7 @@ class Sequences {
   std::unique_ptr<DecoderGraph> graph_;
   Exec exec_;
   Batch batch_;
+  std::vector<int64_t> num_texts_;
 };
 
 }  // namespace dlm
