@@ -9,7 +9,7 @@ namespace dlm {
 namespace {
 
 // Counts up whenever the same inputs would give another matrix.
-constexpr int64_t kCollectorVersion = 3;
+constexpr int64_t kCollectorVersion = 4;
 
 // Lengths go along, so that two lists of texts never read as one.
 void add(Sha256& hash, const std::string& text) {

@@ -33,7 +33,7 @@ struct InputSums {
 
 class InputObserver : public OpObserver {
  public:
-  // `num_texts`: how often each token of a pass counts; null: once.
+  // `sequences`, unless null, say how often each token of a pass counts.
   InputObserver(Decoder& decoder, const Sequences* sequences) : sequences_(sequences) {
     for (const auto& [layer, weight] : decoder.linear_layers()) {
       const auto place = gguf_place(decoder.config().model_type, layer + ".weight");
@@ -187,33 +187,16 @@ std::map<std::string, ImatrixEntry> read_chunks(Decoder& decoder, LoraAdapter* a
   for (const Chunk& chunk : chunks) {
     for (const RowPart& part : chunk) rooms.push_back({static_cast<int64_t>(part.size), true});
   }
-  Sequences sequences(decoder, adapter, device, rooms);
-  InputObserver observer(decoder, &sequences);
+  // An expert sees the tokens that chose it: no list says in how many texts one of them stands.
+  const bool has_experts = decoder.config().family().has_experts;
+  Sequences sequences(decoder, adapter, device, rooms,
+                      has_experts ? Sharing::kNothing : Sharing::kBeginnings);
+  InputObserver observer(decoder, has_experts ? nullptr : &sequences);
   sequences.set_observer(&observer);
   size_t next = 0;
   for (const Chunk& chunk : chunks) {
     for (const RowPart& part : chunk) sequences.append(next++, tokens_of(part, rows));
     sequences.read();
-  }
-  return observer.entries();
-}
-
-// The same where experts choose which tokens they see, so that no list says how often one counts.
-std::map<std::string, ImatrixEntry> read_chunks_of_experts(Decoder& decoder, LoraAdapter* adapter,
-                                                           const TokenRows& rows,
-                                                           const std::vector<Chunk>& chunks,
-                                                           int64_t chunk_tokens, Device& device) {
-  const auto graph = build_graph(decoder, adapter, GraphUse::kFinal, chunk_tokens);
-  Exec exec(graph->graph, device);
-  InputObserver observer(decoder, nullptr);
-  exec.observer = &observer;
-  for (const Chunk& chunk : chunks) {
-    Batch batch;
-    for (const RowPart& part : chunk) {
-      const std::vector<int32_t> no_labels(part.size, Batch::kNoLabel);
-      batch.add_row(tokens_of(part, rows), no_labels, batch.rows.size());
-    }
-    exec.forward(batch);
   }
   return observer.entries();
 }
@@ -255,10 +238,7 @@ ImatrixCollection collect_imatrix(Decoder& decoder, LoraAdapter* adapter, const 
   imatrix.dataset = options.dataset;
   imatrix.chunk_size = options.chunk_tokens;
   imatrix.chunk_count = static_cast<int64_t>(chunks.size());
-  imatrix.entries =
-      decoder.config().family().has_experts
-          ? read_chunks_of_experts(decoder, adapter, rows, chunks, chunk_tokens, device)
-          : read_chunks(decoder, adapter, rows, chunks, device);
+  imatrix.entries = read_chunks(decoder, adapter, rows, chunks, device);
   result.notice = notice_of(result);
   return result;
 }

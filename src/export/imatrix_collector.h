@@ -32,9 +32,8 @@ struct ImatrixCollection {
 inline constexpr int64_t kLeastImatrixTokens = 16;
 inline constexpr int64_t kPlentyImatrixTokens = 1024;
 
-// Rows keep their own beginnings: they share a pass, and attention never crosses a row. Where they
-// begin alike, with the same system prompt, what is the same is computed once and counts for each.
-// With an
+// Rows share a pass, and attention never crosses a row. Where they begin alike, with the same
+// system prompt, what is the same is computed once and counts for each (not with experts). With an
 // adapter the inputs are those of the merged model; without one (null), the base's. Neither head
 // nor embedding is measured. Sums run over tokens in order, so threads do not change a bit. Throws
 // Error(kExport) when an input is not finite.

@@ -141,7 +141,6 @@ enum class GraphUse {
   kTraining,  // forward, loss and backward
   kLoss,      // forward and loss only
   kHidden,    // forward only, up to the final norm; every value is kept
-  kFinal,     // the same; only the final norm's output is kept
 };
 
 // `adapter` may be null. Positions up to max_positions - 1 can be used. The graph refers to decoder

@@ -174,7 +174,7 @@ std::unique_ptr<DecoderGraph> build_graph(Decoder& decoder, LoraAdapter* adapter
   Writer(decoder, adapter, nullptr, use == GraphUse::kTraining, *out).write();
   if (use == GraphUse::kHidden) {
     out->graph.keep_all_values();
-  } else if (use != GraphUse::kFinal) {
+  } else {
     cross_entropy(out->graph, out->final, &head_of(decoder, adapter), decoder.dtype(),
                   static_cast<float>(decoder.config().final_softcap));
   }

@@ -27,10 +27,11 @@ int64_t longest_of(std::span<const SequenceRoom> rooms) {
 }  // namespace
 
 Sequences::Sequences(Decoder& decoder, LoraAdapter* adapter, Device& device,
-                     std::span<const SequenceRoom> rooms)
+                     std::span<const SequenceRoom> rooms, Sharing sharing)
     : decoder_(decoder),
       head_(head_of(decoder, adapter)),
       device_(device),
+      sharing_(sharing),
       cache_(make_kv_cache(decoder, tokens_of(rooms, false), tokens_of(rooms, true))),
       graph_(build_generation_graph(decoder, adapter, cache_, longest_of(rooms))),
       exec_(graph_->graph, device) {
@@ -93,7 +94,7 @@ void Sequences::add_row(size_t index) {
   row.cache = s.place;
   s.first = s.num_read;
   s.prefix.reset();
-  if (s.first == 0) s.prefix = find_prefix(index, s.first);
+  if (s.first == 0 && sharing_ == Sharing::kBeginnings) s.prefix = find_prefix(index, s.first);
   if (s.prefix) row.prefix = sequences_[*s.prefix].place;
   row.begin = batch_.num_tokens();
   s.line = row.begin;

@@ -19,11 +19,13 @@ struct SequenceRoom {
   bool is_passing = false;
 };
 
+enum class Sharing { kBeginnings, kNothing };
+
 class Sequences {
  public:
   // `adapter` may be null. Decoder, adapter and device must outlive the sequences.
   Sequences(Decoder& decoder, LoraAdapter* adapter, Device& device,
-            std::span<const SequenceRoom> rooms);
+            std::span<const SequenceRoom> rooms, Sharing sharing = Sharing::kBeginnings);
   // Whoever looks at what flows through the passes finds in num_texts(), for each token of the one
   // that runs, in how many of the texts that it reads it stands. May be null.
   void set_observer(OpObserver* observer) { exec_.observer = observer; }
@@ -77,6 +79,7 @@ class Sequences {
   Decoder& decoder_;
   Parameter& head_;
   Device& device_;
+  const Sharing sharing_;
   std::vector<Sequence> sequences_;
   KvCache cache_;
   std::unique_ptr<DecoderGraph> graph_;

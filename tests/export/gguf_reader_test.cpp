@@ -53,7 +53,7 @@ class GgufFamily : public testing::TestWithParam<fs::path> {
   }
 
   std::vector<float> logits(Decoder& decoder, LoraAdapter* lora, const Batch& batch) {
-    const auto graph = build_graph(decoder, lora, GraphUse::kFinal, 64);
+    const auto graph = build_graph(decoder, lora, GraphUse::kHidden, 64);
     Exec exec(graph->graph, device_);
     exec.forward(batch);
     std::vector<float> out(static_cast<size_t>(exec.tokens() * config_.vocab_size));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <vector>
 
 #include "engine/cpu/gemm.h"
@@ -73,11 +74,26 @@ TEST_P(SequencesOf, ShareWhatTheyHaveInCommon) {
   for (size_t i = 0; i < texts.size(); ++i) {
     rooms.push_back({static_cast<int64_t>(texts[i].size()), i % 2 == 0});
   }
-  Sequences sequences(*decoder_, nullptr, device_, rooms);
-  for (size_t i = 0; i < texts.size(); ++i) sequences.append(i, texts[i]);
-  sequences.read();
-  for (size_t i = 0; i < texts.size(); ++i) {
-    expect_alone(sequences, i, texts[i], "text " + std::to_string(i));
+  int64_t num_tokens = 0;
+  for (const SequenceRoom& room : rooms) num_tokens += room.capacity;
+  for (const Sharing sharing : {Sharing::kBeginnings, Sharing::kNothing}) {
+    Sequences sequences(*decoder_, nullptr, device_, rooms, sharing);
+    for (size_t i = 0; i < texts.size(); ++i) sequences.append(i, texts[i]);
+    sequences.read();
+    for (size_t i = 0; i < texts.size(); ++i) {
+      expect_alone(sequences, i, texts[i], "text " + std::to_string(i));
+    }
+    const std::span<const int64_t> times = sequences.num_texts();
+    EXPECT_EQ(std::accumulate(times.begin(), times.end(), int64_t{0}), num_tokens);
+    // Not computed again is at least the text that stands there twice; the one that goes on is
+    // longer, which may mean another rotation.
+    const auto num_computed = static_cast<int64_t>(times.size());
+    const int64_t num_again = GetParam() == "dynamic" ? 1 : 2;
+    if (sharing == Sharing::kBeginnings) {
+      EXPECT_LE(num_computed, num_tokens - num_again * (rooms[2].capacity - 1));
+    } else {
+      EXPECT_EQ(num_computed, num_tokens);
+    }
   }
 }
 

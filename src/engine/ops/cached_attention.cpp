@@ -24,6 +24,7 @@ class CachedAttentionOp : public Op {
   std::vector<ValueId> writes() const override { return {out_, lse_}; }
   std::vector<ValueId> saves() const override { return {}; }
   size_t scratch_bytes(int64_t) const override {
+    // No sequence is longer than all lines together.
     const int64_t longest = std::max(cache_->kept.lines(), cache_->passing.lines());
     const int64_t dots = 2 * longest + 2 * spec_.head_dim;
     return std::max(AttentionForward<T>::block_bytes(spec_, longest),
