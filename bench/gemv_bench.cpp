@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/arena.h"
 #include "engine/few_tokens.h"
 #include "engine/random.h"
 #include "train/decode_benchmark.h"
@@ -43,7 +44,9 @@ std::shared_ptr<const QuantizedMatrix> make_matrix(QuantFormat format, int64_t c
   for (int64_t i = 0; i < rows * cols; ++i) {
     w[i] = to_bf16(static_cast<float>((i * 2654435761 >> 7) % 255 - 127));
   }
-  return QuantizedMatrix::quantize(weights, format, "w", device().kernels(), device().pool());
+  Arena arena;
+  return QuantizedMatrix::quantize(weights, format, "w", device().kernels(), device().pool(),
+                                   arena);
 }
 
 template <class Type>

@@ -15,7 +15,6 @@
 
 namespace dlm {
 
-// A padding-free batch: rows are concatenated, attention never crosses a row.
 // Where the keys and values of a sequence begin in the caches (KvCacheLayer).
 struct KvPlace {
   int64_t line = 0;
@@ -33,6 +32,7 @@ struct BatchRow {
   std::optional<KvPlace> prefix{};
 };
 
+// A padding-free batch: rows are concatenated, attention never crosses a row.
 struct Batch {
   std::vector<int32_t> tokens;
   std::vector<int32_t> positions;  // one per token, from 0 in each row

@@ -81,11 +81,12 @@ struct AttentionSpec {
   int64_t window = 0;    // above 0: a query sees at most this many keys, itself included
 };
 
-// Keys and values of sequences, each a run of lines: T [lines, num_kv_heads * head_dim].
+// Keys and values of sequences, each a run of lines: T [num_kv_heads, lines, head_dim], so that
+// what a head reads lies one after the other.
 struct KvLines {
   Tensor keys;
   Tensor values;
-  int64_t lines() const { return keys.empty() ? 0 : keys.dim(0); }
+  int64_t lines() const { return keys.empty() ? 0 : keys.dim(1); }
 };
 // Of one layer. What passes is needed within a pass only: all layers may have the same memory.
 struct KvCacheLayer {

@@ -7,10 +7,10 @@
 namespace dlm {
 
 void Parameter::quantize(const Tensor& stored, QuantFormat format, const Kernels& kernels,
-                         ThreadPool& pool) {
+                         ThreadPool& pool, Arena& arena) {
   check(!trains, "quantize: the weight trains");
   check(stored.shape() == value.shape(), "quantize: not the weights of this parameter");
-  quantized = QuantizedMatrix::quantize(stored, format, name, kernels, pool);
+  quantized = QuantizedMatrix::quantize(stored, format, name, kernels, pool, arena);
   value = Tensor::shape_only(value.shape(), value.dtype());
 }
 

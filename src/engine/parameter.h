@@ -28,8 +28,10 @@ struct Parameter {
   uint64_t version = 0;
 
   // Replaces the value by its quantized form, made from `stored` (the value itself, or the same
-  // weights in the type of their file). Throws Error(kBase) when a weight is not finite.
-  void quantize(const Tensor& stored, QuantFormat format, const Kernels& kernels, ThreadPool& pool);
+  // weights in the type of their file), in `arena`. Throws Error(kBase) when a weight is not
+  // finite.
+  void quantize(const Tensor& stored, QuantFormat format, const Kernels& kernels, ThreadPool& pool,
+                Arena& arena);
 
   // Allocates the gradient (and the master copy of a bf16 value) of a parameter that is to train.
   void make_trainable();

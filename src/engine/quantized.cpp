@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "engine/arena.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -36,7 +37,7 @@ void widen_row(const Kernels& kernels, const BF16* x, int64_t n, float* y) {
 class CodedMatrix : public QuantizedMatrix {
  public:
   CodedMatrix(const Tensor& weights, QuantFormat format, const std::string& name,
-              const Kernels& kernels, ThreadPool& pool);
+              const Kernels& kernels, ThreadPool& pool, Arena& arena);
 
   size_t size_bytes() const override { return codes_bytes_ + scales_bytes_; }
   void dequantize(const Kernels& kernels, int64_t first, int64_t count, float* out) const override {
@@ -80,17 +81,17 @@ class CodedMatrix : public QuantizedMatrix {
 };
 
 CodedMatrix::CodedMatrix(const Tensor& weights, QuantFormat format, const std::string& name,
-                         const Kernels& kernels, ThreadPool& pool)
+                         const Kernels& kernels, ThreadPool& pool, Arena& arena)
     : QuantizedMatrix(weights.dim(0), weights.dim(1)),
       format_(format),
       blocks_((weights.dim(1) + kQuantBlock - 1) / kQuantBlock) {
   const int64_t num_blocks = rows() * blocks_;
   const bool is_nf4 = format == QuantFormat::kNF4;
   codes_bytes_ = static_cast<size_t>(num_blocks * kQuantBlock / (is_nf4 ? 2 : 1));
-  codes_ = allocate_aligned(codes_bytes_);
+  codes_ = arena.allocate(codes_bytes_);
   // The scales in f32; NF4 needs them for a moment only.
-  const auto absmax =
-      allocate_aligned(static_cast<size_t>(num_blocks) * sizeof(float) + kReadBehind);
+  const size_t absmax_bytes = static_cast<size_t>(num_blocks) * sizeof(float) + kReadBehind;
+  const auto absmax = is_nf4 ? allocate_aligned(absmax_bytes) : arena.allocate(absmax_bytes);
   auto* scales = reinterpret_cast<float*>(absmax.get());
   pool.run((rows() + kTaskRows - 1) / kTaskRows, [&](int64_t task, int) {
     const int64_t first = task * kTaskRows;
@@ -120,7 +121,7 @@ CodedMatrix::CodedMatrix(const Tensor& weights, QuantFormat format, const std::s
     return;
   }
   groups_.resize(static_cast<size_t>((num_blocks + kScaleBlock - 1) / kScaleBlock));
-  scales_ = allocate_aligned(static_cast<size_t>(num_blocks));
+  scales_ = arena.allocate(static_cast<size_t>(num_blocks));
   scales_bytes_ = static_cast<size_t>(num_blocks) + groups_.size() * sizeof(ScaleGroup);
   for (size_t group = 0; group < groups_.size(); ++group) {
     quantize_scales(scales, static_cast<int64_t>(group));
@@ -268,9 +269,9 @@ std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::quantize(const Tensor& w
                                                                  QuantFormat format,
                                                                  const std::string& name,
                                                                  const Kernels& kernels,
-                                                                 ThreadPool& pool) {
+                                                                 ThreadPool& pool, Arena& arena) {
   check(weights.shape().size() == 2 && weights.data() != nullptr, "quantize: not a matrix");
-  return std::make_shared<CodedMatrix>(weights, format, name, kernels, pool);
+  return std::make_shared<CodedMatrix>(weights, format, name, kernels, pool, arena);
 }
 
 std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::from_blocks(

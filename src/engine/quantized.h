@@ -31,10 +31,12 @@ enum class QuantFormat : uint8_t { kInt8, kNF4 };
 class QuantizedMatrix {
  public:
   // From f32, bf16 or f16 [rows, cols], read once, row by row. The bytes depend on the weights
-  // only. Throws Error(kBase) naming `name` when a weight is not a finite number.
+  // only. They lie in `arena`. Throws Error(kBase) naming `name` when a weight is not a finite
+  // number.
   static std::shared_ptr<const QuantizedMatrix> quantize(const Tensor& weights, QuantFormat format,
                                                          const std::string& name,
-                                                         const Kernels& kernels, ThreadPool& pool);
+                                                         const Kernels& kernels, ThreadPool& pool,
+                                                         Arena& arena);
 
   // A view of rows as a GGUF file holds them, in any type but integers: `data` has rows times
   // ggml_row_bytes(type, cols) bytes, which live as long as `owner`; cols is a whole number of

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/arena.h"
 #include "formats/half.h"
 #include "support/error.h"
 
@@ -49,21 +50,27 @@ float f16_to_f32(uint16_t half) {
 }
 
 std::shared_ptr<std::byte> allocate_aligned(size_t size_bytes) {
-  const size_t rounded = (size_bytes + 63) / 64 * 64;
-  void* memory = std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t rounded = std::max<size_t>(64, (size_bytes + 63) / 64 * 64);
+  const bool is_large = rounded >= 2 * kHugePage;
+  void* memory = std::aligned_alloc(is_large ? kHugePage : 64, rounded);
   if (memory == nullptr) {
     throw Error(ErrorKind::kTrain,
                 "not enough memory: " + std::to_string(size_bytes >> 20) + " MiB asked for",
                 "close other programs, use a smaller base, or a smaller training.sequence_len");
   }
+#if defined(MADV_HUGEPAGE)
+  if (is_large) ::madvise(memory, rounded, MADV_HUGEPAGE);  // a kernel without them says no
+#endif
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
 }
 
-Tensor Tensor::zeros(std::vector<int64_t> shape, DType dtype) {
+Tensor Tensor::zeros(std::vector<int64_t> shape, DType dtype, Arena* arena) {
   int64_t numel = 1;
   for (const int64_t d : shape) numel *= d;
-  auto memory = allocate_aligned(static_cast<size_t>(numel) * dtype_size(dtype));
-  std::memset(memory.get(), 0, static_cast<size_t>(numel) * dtype_size(dtype));
+  const size_t bytes = static_cast<size_t>(numel) * dtype_size(dtype);
+  auto memory = arena == nullptr ? allocate_aligned(bytes) : arena->allocate(bytes);
+  std::memset(memory.get(), 0, bytes);
   const void* data = memory.get();
   Tensor tensor = view(std::move(shape), dtype, data, std::move(memory));
   tensor.is_view_ = false;
@@ -85,6 +92,11 @@ Tensor Tensor::view(std::vector<int64_t> shape, DType dtype, const void* data,
 void* Tensor::mutable_data() {
   check(!is_view_, "a view of foreign bytes is read-only");
   return const_cast<void*>(data_);
+}
+
+void Tensor::copy_from(const Tensor& other) {
+  check(other.shape() == shape() && other.dtype() == dtype(), "a copy has shape and type of both");
+  std::memcpy(mutable_data(), other.data(), size_bytes());
 }
 
 Tensor Tensor::zeros_without_memory(std::vector<int64_t> shape, DType dtype) {

@@ -11,6 +11,8 @@
 
 namespace dlm {
 
+class Arena;
+
 enum class DType : uint8_t { kF32, kBF16, kF16, kI32 };
 
 size_t dtype_size(DType dtype);
@@ -32,8 +34,8 @@ float f16_to_f32(uint16_t bits);
 class Tensor {
  public:
   Tensor() = default;
-  // Zero-filled, 64-byte aligned.
-  static Tensor zeros(std::vector<int64_t> shape, DType dtype);
+  // Zero-filled, 64-byte aligned; in `arena` unless that is null.
+  static Tensor zeros(std::vector<int64_t> shape, DType dtype, Arena* arena = nullptr);
   // A view of bytes that `owner` keeps alive.
   static Tensor view(std::vector<int64_t> shape, DType dtype, const void* data,
                      std::shared_ptr<const void> owner);
@@ -55,6 +57,8 @@ class Tensor {
 
   const void* data() const { return data_; }
   void* mutable_data();  // invariant: not a view
+  // The elements of a tensor of the same shape and type.
+  void copy_from(const Tensor& other);
   const float* f32() const { return static_cast<const float*>(data_); }
   float* mutable_f32() { return static_cast<float*>(mutable_data()); }
   const BF16* bf16() const { return static_cast<const BF16*>(data_); }
@@ -77,7 +81,8 @@ class Tensor {
 // "[2, 24, 272]"
 std::string shape_text(const std::vector<int64_t>& shape);
 
-// Uninitialised 64-byte aligned memory. Throws Error(kTrain) with a hint when there is none.
+// Uninitialised 64-byte aligned memory, in huge pages where it is large. Throws Error(kTrain) with
+// a hint when there is none.
 std::shared_ptr<std::byte> allocate_aligned(size_t size_bytes);
 
 }  // namespace dlm

@@ -82,7 +82,7 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
       slot.parameter->value = Tensor::shape_only(slot.shape, dtype);
       slot.parameter->quantize(
           load_weight(set, slot, std::nullopt, decoder->config_, folder.string()), *quantized,
-          device->kernels(), device->pool());
+          device->kernels(), device->pool(), decoder->quantized_memory_);
       set.file_of(slot.name)->release(set.at(slot.name).bytes);
       continue;
     }
@@ -109,7 +109,8 @@ void Decoder::quantize(const BaseFormat& format, Device& device) {
   for (const WeightSlot& slot : slots()) {
     const auto quantized = format_of(slot, format, head());
     if (!quantized || slot.parameter->quantized != nullptr) continue;
-    slot.parameter->quantize(slot.parameter->value, *quantized, device.kernels(), device.pool());
+    slot.parameter->quantize(slot.parameter->value, *quantized, device.kernels(), device.pool(),
+                             quantized_memory_);
   }
 }
 
@@ -226,10 +227,12 @@ void Decoder::save(const fs::path& folder) {
 
 KvCache make_kv_cache(const Decoder& decoder, int64_t kept_tokens, int64_t passing_tokens) {
   const ModelConfig& c = decoder.config();
+  Arena memory;
   const auto lines = [&](int64_t tokens) -> KvLines {
     if (tokens == 0) return {};
-    const std::vector<int64_t> shape{tokens, c.num_kv_heads * c.head_dim};
-    return {Tensor::zeros(shape, decoder.dtype()), Tensor::zeros(shape, decoder.dtype())};
+    const std::vector<int64_t> shape{c.num_kv_heads, tokens, c.head_dim};
+    return {Tensor::zeros(shape, decoder.dtype(), &memory),
+            Tensor::zeros(shape, decoder.dtype(), &memory)};
   };
   KvCache cache;
   const KvLines passing = lines(passing_tokens);

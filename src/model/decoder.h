@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/arena.h"
 #include "engine/exec.h"
 #include "engine/graph.h"
 #include "engine/ops.h"
@@ -117,6 +118,7 @@ class Decoder {
   ModelConfig config_;
   DType dtype_ = DType::kF32;
   DecoderWeights weights_;
+  Arena quantized_memory_;
   // Weights that are used as they lie in their files.
   std::vector<std::pair<std::shared_ptr<const MappedFile>, std::span<const std::byte>>> mapped_;
 };

@@ -135,8 +135,8 @@ std::unique_ptr<LoraAdapter> LoraAdapter::load_gguf(const GgufFile& file, Decode
     if (options.alpha == 0) o.alpha_pattern.emplace_back(module, static_cast<double>(pair->rank));
     o.target_modules.push_back(module);
     Lora& lora = adapter->add_layer(module, slot.shape[1], slot.shape[0]);
-    lora.a.value = std::move(pair->a);
-    lora.bt.value = std::move(pair->bt);
+    lora.a.value.copy_from(pair->a);
+    lora.bt.value.copy_from(pair->bt);
   }
   pairs.check_all_read();
   if (adapter->layers_.empty()) fields.fail("the file holds no LoRA pair");

@@ -79,9 +79,9 @@ Lora& LoraAdapter::add_layer(const std::string& module, int64_t in, int64_t out)
   lora->dropout = static_cast<float>(options_.dropout);
   lora->key = name_key(module);
   lora->a.name = peft_key(module, "lora_A.weight");
-  lora->a.value = Tensor::zeros({lora->rank, in}, DType::kF32);
+  lora->a.value = Tensor::zeros({lora->rank, in}, DType::kF32, &memory_);
   lora->bt.name = peft_key(module, "lora_B.weight");
-  lora->bt.value = Tensor::zeros({lora->rank, out}, DType::kF32);
+  lora->bt.value = Tensor::zeros({lora->rank, out}, DType::kF32, &memory_);
   if (options_.use_dora) {
     lora->dora = std::make_unique<Dora>();
     lora->dora->magnitude.name = peft_key(module, "lora_magnitude_vector");

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/arena.h"
 #include "engine/ops.h"
 #include "support/file.h"
 #include "support/json.h"
@@ -84,6 +85,7 @@ class LoraAdapter {
   void check_fits(Decoder& decoder) const;
 
   LoraOptions options_;
+  Arena memory_;
   std::vector<std::string> linear_names_;
   std::vector<std::pair<std::string, std::unique_ptr<Lora>>> layers_;
   std::map<std::string, Lora*> by_name_;

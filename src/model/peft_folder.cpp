@@ -131,8 +131,8 @@ std::unique_ptr<LoraAdapter> LoraAdapter::load(const fs::path& folder, Decoder& 
                    "the file is incomplete; train again");
     }
     Lora& lora = adapter->add_layer(module, in, out);
-    lora.a.value = a.cast(DType::kF32);
-    lora.bt.value = transposed(b);
+    lora.a.value.copy_from(a.cast(DType::kF32));
+    lora.bt.value.copy_from(transposed(b));
     if (lora.dora) {
       lora.dora->magnitude.value = weights.at(lora.dora->magnitude.name, {out}).cast(DType::kF32);
     }

@@ -221,9 +221,8 @@ TEST_P(AttentionOf, GivesTheSameFromTheCache) {
   const auto k = numbers(tokens * kv_cols, 2, 2.0);
   const auto v = numbers(tokens * kv_cols, 3);
   Parameter frozen;
-  KvCacheLayer cache{{Tensor::zeros({tokens, kv_cols}, DType::kF32),
-                      Tensor::zeros({tokens, kv_cols}, DType::kF32)},
-                     {}};
+  const std::vector<int64_t> shape{c.spec.num_kv_heads, tokens, c.spec.head_dim};
+  KvCacheLayer cache{{Tensor::zeros(shape, DType::kF32), Tensor::zeros(shape, DType::kF32)}, {}};
   Graph graph;
   const auto add_source = [&](const std::vector<float>& x, int64_t cols) {
     const ValueId value = graph.add_value("source", cols, DType::kF32);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/arena.h"
 #include "engine/few_tokens.h"
 #include "engine/numbers.h"
 #include "formats/ggml_blocks.h"
@@ -191,11 +192,12 @@ TEST_P(BlocksOf, CodesAreMultipliedAlikeOnEveryTier) {
 TEST_P(BlocksOf, Int8IsMultipliedAlikeOnEveryTier) {
   const Kernels& scalar = kernels(IsaTier::kScalar);
   ThreadPool pool(1);
+  Arena arena;
   for (const int64_t cols : {1, 64, 200, 576, 1100}) {
     Tensor w = Tensor::zeros({kRows, cols}, DType::kF32);
     const auto values = numbers(kRows * cols, 11);
     std::copy(values.begin(), values.end(), w.mutable_f32());
-    const auto matrix = QuantizedMatrix::quantize(w, QuantFormat::kInt8, "w", k(), pool);
+    const auto matrix = QuantizedMatrix::quantize(w, QuantFormat::kInt8, "w", k(), pool, arena);
     const auto x = numbers(kFewTokens * cols, 12);
     EXPECT_TRUE(same_bytes(multiply(k(), *matrix, x, kFewTokens, 0, kRows),
                            multiply(scalar, *matrix, x, kFewTokens, 0, kRows)));

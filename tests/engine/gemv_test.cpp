@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/arena.h"
 #include "engine/few_tokens.h"
 #include "engine/numbers.h"
 
@@ -29,7 +30,8 @@ class GemvOf : public ::testing::TestWithParam<IsaTier> {
       exact = widened(narrowed(exact));
     }
     if (form == Form::kInt8 || form == Form::kNF4) {
-      p.quantize(p.value, form == Form::kInt8 ? QuantFormat::kInt8 : QuantFormat::kNF4, k(), pool_);
+      p.quantize(p.value, form == Form::kInt8 ? QuantFormat::kInt8 : QuantFormat::kNF4, k(), pool_,
+                 arena_);
       p.quantized->dequantize(k(), 0, rows, exact.data());
     }
     return p;
@@ -43,13 +45,13 @@ class GemvOf : public ::testing::TestWithParam<IsaTier> {
       FewTokens<BF16>(k(), half.data(), tokens, cols)
           .multiply(k(), p, first, count, y.data(), count);
     } else {
-      FewTokens<float>(k(), x.data(), tokens, cols)
-          .multiply(k(), p, first, count, y.data(), count);
+      FewTokens<float>(k(), x.data(), tokens, cols).multiply(k(), p, first, count, y.data(), count);
     }
     return y;
   }
 
   ThreadPool pool_{1};
+  Arena arena_;
 };
 
 constexpr Form kForms[] = {Form::kF32, Form::kBF16, Form::kInt8, Form::kNF4};

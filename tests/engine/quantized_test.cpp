@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/arena.h"
 #include "engine/nf4.h"
 #include "engine/numbers.h"
 #include "support/error.h"
@@ -38,13 +39,14 @@ std::vector<float> weights(int64_t rows, int64_t cols, uint64_t seed) {
 class QuantizedOf : public ::testing::TestWithParam<IsaTier> {
  protected:
   std::vector<float> decoded(const Tensor& t, QuantFormat format) {
-    const auto q = QuantizedMatrix::quantize(t, format, "w", k(), pool_);
+    const auto q = QuantizedMatrix::quantize(t, format, "w", k(), pool_, arena_);
     std::vector<float> out(static_cast<size_t>(t.numel()));
     q->dequantize(k(), 0, t.dim(0), out.data());
     return out;
   }
   const Kernels& k() const { return kernels(GetParam()); }
   ThreadPool pool_{2};
+  Arena arena_;
 };
 
 double at(const std::vector<float>& x, int64_t i) {
@@ -161,7 +163,7 @@ TEST_P(QuantizedOf, EveryTierThreadCountAndStoredTypeGivesTheSameBytes) {
     EXPECT_TRUE(same_bytes(ours, decoded(bf16, format)));
     ThreadPool one(1);
     const Kernels& scalar = kernels(IsaTier::kScalar);
-    const auto q = QuantizedMatrix::quantize(f32, format, "w", scalar, one);
+    const auto q = QuantizedMatrix::quantize(f32, format, "w", scalar, one, arena_);
     std::vector<float> theirs(ours.size());
     q->dequantize(scalar, 0, rows, theirs.data());
     EXPECT_TRUE(same_bytes(ours, theirs));
@@ -174,7 +176,7 @@ TEST_P(QuantizedOf, EveryTierThreadCountAndStoredTypeGivesTheSameBytes) {
 TEST_P(QuantizedOf, HoldsTheStatedNumberOfBits) {
   const Tensor t = matrix_of(weights(128, 576, 4), 128, 576);
   const auto bits = [&](QuantFormat format) {
-    const auto q = QuantizedMatrix::quantize(t, format, "w", k(), pool_);
+    const auto q = QuantizedMatrix::quantize(t, format, "w", k(), pool_, arena_);
     return static_cast<double>(q->size_bytes()) * 8 / static_cast<double>(t.numel());
   };
   EXPECT_DOUBLE_EQ(bits(QuantFormat::kInt8), 8.5);

@@ -55,8 +55,9 @@ class AttentionOp : public Op {
     exec.run(static_cast<int64_t>(blocks.size()), [&](int64_t task, int worker) {
       const QueryBlock& b = blocks[static_cast<size_t>(task)];
       const int64_t begin = rows[b.row].begin;
-      const KeyLines<T> lines{exec.data<T>(k_) + begin * kv_stride(),
-                              exec.data<T>(v_) + begin * kv_stride(), exec.tokens() - begin};
+      const int64_t at = begin * kv_stride() + math.kv_head(b.head) * spec_.head_dim;
+      const HeadLines<T> lines{exec.data<T>(k_) + at, exec.data<T>(v_) + at, kv_stride(),
+                               exec.tokens() - begin};
       math.attend_block(exec, b, lines, exec.scratch(worker));
     });
   }

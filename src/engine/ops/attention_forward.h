@@ -27,11 +27,12 @@ GemmShape head_product(int64_t m, int64_t n, int64_t k, int64_t lda, int64_t ldb
   return shape;
 }
 
-// Of a sequence from its first position: T [count, num_kv_heads * head_dim].
+// Of a sequence from its first position, of one head: `count` lines T [head_dim], ld apart.
 template <class T>
-struct KeyLines {
+struct HeadLines {
   const T* keys;
   const T* values;
+  int64_t ld;
   int64_t count;
 };
 
@@ -75,7 +76,6 @@ class AttentionForward {
   AttentionForward(const AttentionSpec& spec, Values values) : spec_(spec), values_(values) {}
 
   int64_t q_stride() const { return spec_.num_heads * spec_.head_dim; }
-  int64_t kv_stride() const { return spec_.num_kv_heads * spec_.head_dim; }
   int64_t kv_head(int64_t head) const { return head / (spec_.num_heads / spec_.num_kv_heads); }
 
   // What attend_block() needs for sequences of so many tokens.
@@ -86,21 +86,20 @@ class AttentionForward {
     return static_cast<size_t>(scores + lines + 128 * spec.head_dim * 4) + 8 * 64;
   }
 
-  void attend_block(Exec& exec, const QueryBlock& b, const KeyLines<T>& lines,
+  void attend_block(Exec& exec, const QueryBlock& b, const HeadLines<T>& lines,
                     std::byte* memory) const {
     const int64_t hd = spec_.head_dim;
     const KeyRange range(b.position, b.size, spec_.window);
     const int64_t keys = range.count();
-    const int64_t column = kv_head(b.head) * hd;
     Scratch scratch(memory);
     float* scores = scratch.take<float>(b.size * b.stride);
     T* probs = scratch.take<T>(b.size * b.stride);
     float* tile = scratch.take<float>(b.size * hd);
     const Lines<T> q(exec.data<T>(values_.q) + b.head * hd, q_stride(), hd, b.token, b.size,
                      exec.tokens(), scratch.take<T>(b.size * hd));
-    const Lines<T> k(lines.keys + column, kv_stride(), hd, range.first, keys, lines.count,
+    const Lines<T> k(lines.keys, lines.ld, hd, range.first, keys, lines.count,
                      scratch.take<T>(keys * hd));
-    const Lines<T> v(lines.values + column, kv_stride(), hd, range.first, keys, lines.count,
+    const Lines<T> v(lines.values, lines.ld, hd, range.first, keys, lines.count,
                      scratch.take<T>(keys * hd));
     GemmShape qk = head_product<T>(b.size, keys, hd, q.ld, k.ld, b.stride);
     qk.trans_b = true;

@@ -48,9 +48,11 @@ class CachedAttentionOp : public Op {
     exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
       const QueryBlock& task = tasks[static_cast<size_t>(index)];
       const BatchRow& row = rows[task.row];
-      const KeyLines<T> lines{place_of(cache_of(row.cache).keys, row.cache.line),
-                              place_of(cache_of(row.cache).values, row.cache.line),
-                              first_position(exec, row) + row.end - row.begin};
+      KvLines& cache = cache_of(row.cache);
+      const int64_t head = math.kv_head(task.head);
+      const HeadLines<T> lines{place_of(cache.keys, head, row.cache.line),
+                               place_of(cache.values, head, row.cache.line), spec_.head_dim,
+                               first_position(exec, row) + row.end - row.begin};
       if (task.size == kOneToken) {
         attend_token(exec, math, task, lines, exec.scratch(worker));
       } else {
@@ -63,13 +65,12 @@ class CachedAttentionOp : public Op {
  private:
   static constexpr int64_t kOneToken = 1;  // blocks are larger
 
-  int64_t kv_stride() const { return spec_.num_kv_heads * spec_.head_dim; }
-  size_t line_bytes() const { return static_cast<size_t>(kv_stride()) * sizeof(T); }
+  size_t line_bytes() const { return static_cast<size_t>(spec_.head_dim) * sizeof(T); }
   KvLines& cache_of(const KvPlace& place) const {
     return place.is_passing ? cache_->passing : cache_->kept;
   }
-  T* place_of(Tensor& lines, int64_t line) const {
-    return static_cast<T*>(lines.mutable_data()) + line * kv_stride();
+  T* place_of(Tensor& lines, int64_t head, int64_t line) const {
+    return static_cast<T*>(lines.mutable_data()) + (head * lines.dim(1) + line) * spec_.head_dim;
   }
   static int64_t first_position(Exec& exec, const BatchRow& row) {
     return exec.batch().positions[static_cast<size_t>(row.begin)];
@@ -80,10 +81,15 @@ class CachedAttentionOp : public Op {
     const int64_t count = row.end - row.begin;
     const int64_t line = row.cache.line + first_position(exec, row);
     check(line + count <= cache.lines(), "cached attention: the cache is full");
-    const int64_t from = row.begin * kv_stride();
-    const size_t bytes = static_cast<size_t>(count) * line_bytes();
-    std::memcpy(place_of(cache.keys, line), exec.data<T>(k_) + from, bytes);
-    std::memcpy(place_of(cache.values, line), exec.data<T>(v_) + from, bytes);
+    const T* keys = exec.data<T>(k_) + row.begin * spec_.num_kv_heads * spec_.head_dim;
+    const T* values = exec.data<T>(v_) + row.begin * spec_.num_kv_heads * spec_.head_dim;
+    for (int64_t t = 0; t < count; ++t) {
+      for (int64_t head = 0; head < spec_.num_kv_heads; ++head) {
+        const int64_t from = (t * spec_.num_kv_heads + head) * spec_.head_dim;
+        std::memcpy(place_of(cache.keys, head, line + t), keys + from, line_bytes());
+        std::memcpy(place_of(cache.values, head, line + t), values + from, line_bytes());
+      }
+    }
   }
 
   // In the order of the rows, so that one may share what an earlier one shares.
@@ -92,9 +98,12 @@ class CachedAttentionOp : public Op {
     KvLines& from = cache_of(*row.prefix);
     KvLines& to = cache_of(row.cache);
     const size_t bytes = static_cast<size_t>(first_position(exec, row)) * line_bytes();
-    std::memcpy(place_of(to.keys, row.cache.line), place_of(from.keys, row.prefix->line), bytes);
-    std::memcpy(place_of(to.values, row.cache.line), place_of(from.values, row.prefix->line),
-                bytes);
+    for (int64_t head = 0; head < spec_.num_kv_heads; ++head) {
+      std::memcpy(place_of(to.keys, head, row.cache.line),
+                  place_of(from.keys, head, row.prefix->line), bytes);
+      std::memcpy(place_of(to.values, head, row.cache.line),
+                  place_of(from.values, head, row.prefix->line), bytes);
+    }
   }
 
   void add_tokens(size_t index, const BatchRow& row, int64_t position,
@@ -107,12 +116,12 @@ class CachedAttentionOp : public Op {
   }
 
   void attend_token(Exec& exec, const AttentionForward<T>& math, const QueryBlock& task,
-                    const KeyLines<T>& lines, std::byte* memory) const {
+                    const HeadLines<T>& lines, std::byte* memory) const {
     const int64_t hd = spec_.head_dim;
     const int64_t end = task.position + 1;
     const int64_t keys = spec_.window > 0 ? std::min(end, spec_.window) : end;
     const int64_t line = task.token * spec_.num_heads + task.head;
-    const int64_t oldest = (end - keys) * kv_stride() + math.kv_head(task.head) * hd;
+    const int64_t oldest = (end - keys) * hd;
     Scratch scratch(memory);
     float* scores = scratch.take<float>(keys);
     float* probs = scratch.take<float>(keys);
@@ -120,10 +129,9 @@ class CachedAttentionOp : public Op {
     float* sum = scratch.take<float>(hd);
     std::memset(sum, 0, static_cast<size_t>(hd) * sizeof(float));
     exec.rows<T>().to_f32(exec.data<T>(q_) + line * hd, hd, query);
-    exec.rows<T>().rank_project(lines.keys + oldest, keys, kv_stride(), hd, query, hd, 1, 1.0f,
-                                scores);
+    exec.rows<T>().rank_project(lines.keys + oldest, keys, hd, hd, query, hd, 1, 1.0f, scores);
     exec.data<float>(lse_)[line] = math.softmax_line(exec, scores, 0, keys, keys, probs);
-    exec.rows<T>().rank_outer(lines.values + oldest, keys, kv_stride(), hd, probs, 1, sum, hd);
+    exec.rows<T>().rank_outer(lines.values + oldest, keys, hd, hd, probs, 1, sum, hd);
     exec.rows<T>().from_f32(sum, hd, exec.data<T>(out_) + line * hd);
   }
 
