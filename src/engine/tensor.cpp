@@ -49,19 +49,38 @@ float f16_to_f32(uint16_t half) {
   return half_to_f32(half);
 }
 
-std::shared_ptr<std::byte> allocate_aligned(size_t size_bytes) {
-  constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t rounded = std::max<size_t>(64, (size_bytes + 63) / 64 * 64);
-  const bool is_large = rounded >= 2 * kHugePage;
-  void* memory = std::aligned_alloc(is_large ? kHugePage : 64, rounded);
-  if (memory == nullptr) {
-    throw Error(ErrorKind::kTrain,
-                "not enough memory: " + std::to_string(size_bytes >> 20) + " MiB asked for",
-                "close other programs, use a smaller base, or a smaller training.sequence_len");
-  }
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+[[noreturn]] void fail_to_allocate(size_t size_bytes) {
+  throw Error(ErrorKind::kTrain,
+              "not enough memory: " + std::to_string(size_bytes >> 20) + " MiB asked for",
+              "close other programs, use a smaller base, or a smaller training.sequence_len");
+}
+
+// Pages of its own, which the system has back at once when they are freed.
+std::shared_ptr<std::byte> allocate_huge(size_t size_bytes) {
+  const size_t mapped = size_bytes + kHugePage;
+  void* memory =
+      ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail_to_allocate(size_bytes);
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  auto* aligned = reinterpret_cast<std::byte*>((address + kHugePage - 1) / kHugePage * kHugePage);
 #if defined(MADV_HUGEPAGE)
-  if (is_large) ::madvise(memory, rounded, MADV_HUGEPAGE);  // a kernel without them says no
+  ::madvise(aligned, size_bytes, MADV_HUGEPAGE);  // a kernel without them says no
 #endif
+  return {aligned, [memory, mapped](std::byte*) { ::munmap(memory, mapped); }};
+}
+
+}  // namespace
+
+std::shared_ptr<std::byte> allocate_aligned(size_t size_bytes) {
+  if (size_bytes > SIZE_MAX / 2) fail_to_allocate(size_bytes);
+  const size_t rounded = std::max<size_t>(64, (size_bytes + 63) / 64 * 64);
+  if (rounded >= 2 * kHugePage) return allocate_huge(rounded);
+  void* memory = std::aligned_alloc(64, rounded);
+  if (memory == nullptr) fail_to_allocate(size_bytes);
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
 }
 

@@ -220,6 +220,7 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
   ProofResult result;
   result.quant = request.quant;
   result.limits = request.limits;
+  return_freed_memory();
   Side trained_side(*request.decoder, request.adapter, *request.format, rows, request, device);
   request.decoder->release_pages();
   {

@@ -20,6 +20,10 @@ inline constexpr int64_t kTileCols = 1024;
 inline constexpr int64_t kAmxTileTokens = 256;
 inline constexpr int64_t kAmxTileCols = 512;
 static_assert(kAmxTileTokens * kAmxTileCols <= kTileTokens * kTileCols);
+// Our own f32 product goes through six tokens at once: here none of a full tile is left over.
+inline constexpr int64_t kF32TileTokens = 192;
+inline constexpr int64_t kF32TileCols = 640;
+static_assert(kF32TileTokens * kF32TileCols <= kTileTokens * kTileCols);
 inline constexpr int64_t kMinTileCols = 128;  // below, packing the tokens shows
 inline constexpr int64_t kDropBlock = 64;
 
@@ -52,13 +56,16 @@ bool has_amx_products(Exec& exec) {
   return sizeof(T) == sizeof(BF16) && exec.device().tier() == IsaTier::kAmx;
 }
 
+// Whether they are our own f32 products, which sum alike whatever the shape.
+template <class T>
+bool has_f32_products(Exec& exec) {
+  return sizeof(T) == sizeof(float) && exec.device().tier() <= IsaTier::kAvx2;
+}
+
 // Tiles of a pass. No result depends on them.
 struct Tiling {
   int64_t tokens;
   int64_t cols;
-  Tiling(bool amx, int64_t num_tokens)
-      : tokens(amx && num_tokens >= 4 * kAmxTileTokens ? kAmxTileTokens : kTileTokens),
-        cols(amx ? kAmxTileCols : kTileCols) {}
   // Narrower where a pass of few tokens has too few tiles of `all` columns for the workers.
   void share(int64_t num_tokens, int64_t all, int num_workers) {
     const int64_t lines = (num_tokens + tokens - 1) / tokens;
@@ -155,12 +162,15 @@ class LinearOp : public Op {
   int64_t out(size_t i) const { return specs_[i].weight->value.dim(0); }
   // Of products with `all` columns.
   Tiling tiling(Exec& exec, int64_t all) const {
-    const bool amx = has_amx_products<T>(exec);
-    Tiling tiles(amx, exec.tokens());
-    // oneDNN is not known to sum alike in a product of fewer columns.
-    const bool is_own =
-        amx || (sizeof(T) == sizeof(float) && exec.device().tier() <= IsaTier::kAvx2);
-    if (is_own) tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
+    Tiling tiles{kTileTokens, kTileCols};
+    if (has_amx_products<T>(exec)) {
+      tiles = {exec.tokens() >= 4 * kAmxTileTokens ? kAmxTileTokens : kTileTokens, kAmxTileCols};
+    } else if (has_f32_products<T>(exec)) {
+      tiles = {kF32TileTokens, kF32TileCols};
+    } else {
+      return tiles;  // oneDNN is not known to sum alike in a product of fewer columns
+    }
+    tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
     return tiles;
   }
   // Dense T [out, in] of every layer: where the weight lies, or quantized ones decoded into the
