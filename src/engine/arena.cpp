@@ -7,6 +7,7 @@
 namespace dlm {
 
 std::shared_ptr<std::byte> Arena::allocate(size_t size_bytes) {
+  if (size_bytes > kLargest) return allocate_aligned(size_bytes);
   const size_t rounded = (size_bytes + 63) / 64 * 64;
   const size_t next = std::clamp(total_, kSmallest, kLargest);
   total_ += rounded;

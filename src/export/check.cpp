@@ -24,12 +24,24 @@ struct Exported {
 Exported read_provenance(const ExportManifest& manifest, const Json& provenance) {
   Exported exported;
   ExportPlan& plan = exported.plan;
+  bool is_known = false;
   for (size_t i = 0; i < std::size(kExportTargetNames); ++i) {
-    if (manifest.target == kExportTargetNames[i]) plan.target = static_cast<ExportTarget>(i);
+    if (manifest.target != kExportTargetNames[i]) continue;
+    plan.target = static_cast<ExportTarget>(i);
+    is_known = true;
   }
   plan.quant = find_quant(manifest.quant);
+  const bool has_quant =
+      plan.target == ExportTarget::kOllama || plan.target == ExportTarget::kLlamaServer;
+  if (!is_known || has_quant != plan.quant.has_value()) {
+    throw Error(ErrorKind::kExport, "the manifest names the target \"" + manifest.target +
+                                        "\" with the quant \"" + manifest.quant +
+                                        "\", which this program does not write");
+  }
   plan.merged = manifest.merged;
   plan.dequantize = manifest.dequantized;
+  const Json* proved_template = provenance.find("template");
+  plan.has_template = proved_template != nullptr && !proved_template->is_null();
   const Json* mix = provenance.find("mix");
   for (const Json& adapter : provenance.at("adapters").items()) {
     const Json& name = adapter.at("name");
@@ -147,6 +159,18 @@ class Repetition {
     const fs::path jinja = request_.folder / kChatTemplateFile;
     if (path_exists(jinja)) add(gguf_template_parity(base, request_.folder / model, jinja), true);
     add(gguf_template_parity(base, request_.folder / model), true);
+    if (plan_.target == ExportTarget::kOllama) check_modelfile(e, model);
+  }
+
+  void check_modelfile(const GgufExport& e, const std::string& model) {
+    const fs::path path = request_.folder / kModelfile;
+    if (!path_exists(path)) {
+      result_.faults.push_back("there is no Modelfile");
+      return;
+    }
+    for (const std::string& fault : modelfile_faults(e, model, read_file(path))) {
+      result_.faults.push_back(fault);
+    }
   }
 
   void prove_folder_files() {

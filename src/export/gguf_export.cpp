@@ -141,6 +141,33 @@ void find_template(const GgufExport& e, GgufExportReport& report, const ExportEv
 
 }  // namespace
 
+std::vector<std::string> modelfile_faults(const GgufExport& e, const std::string& model_file,
+                                          const std::string& text) {
+  GgufExportReport report;
+  report.model_file = model_file;
+  if (e.plan.has_template) find_template(e, report, {});
+  Modelfile expected;
+  expected.from = model_file;
+  if (!e.plan.merged) expected.adapter = kAdapterFile;
+  if (report.parity) expected.template_source = report.parity->source;
+  expected.stops = stops_of(*e.inputs.prepared.format);
+  const std::vector<ModelfileCommand> wanted = parse_modelfile(modelfile_text(expected));
+  const std::vector<ModelfileCommand> found = parse_modelfile(text);
+  const auto values_of = [](const std::vector<ModelfileCommand>& all, std::string_view name) {
+    std::vector<std::string> values;
+    for (const auto& [command, value] : all) {
+      if (command == name) values.push_back(value);
+    }
+    return values;
+  };
+  std::vector<std::string> faults;
+  for (const char* name : {"from", "adapter", "template", "parameter stop"}) {
+    if (values_of(found, name) == values_of(wanted, name)) continue;
+    faults.push_back("Modelfile: \"" + std::string(name) + "\" is not what this export has there");
+  }
+  return faults;
+}
+
 double export_temperature(const Frontmatter& f, const std::string& dialect) {
   return f.export_config.default_temperature.value_or(is_reasoning(dialect) ? 0.6 : 0.7);
 }

@@ -52,6 +52,11 @@ GgufExportReport write_gguf_export(const GgufExport& e, Device& device, const Ex
 ProofResult prove_gguf(const GgufExport& e, TrainedModel& trained, const ExportedGguf& exported,
                        Device& device);
 
+// Where a Modelfile is another than the one of that export: the files that it names, its template,
+// its stops. In sentences; empty when it is not. Other commands are left to whoever edits it.
+std::vector<std::string> modelfile_faults(const GgufExport& e, const std::string& model_file,
+                                          const std::string& text);
+
 // Sampling that the document or the base's template asks for.
 double export_temperature(const Frontmatter& f, const std::string& dialect);
 double export_top_p(const Frontmatter& f, const std::string& dialect);

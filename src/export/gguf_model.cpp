@@ -223,7 +223,8 @@ void check_disk(const fs::path& out, uint64_t bytes) {
   const uint64_t free = free_disk_bytes(out.parent_path().empty() ? "." : out.parent_path());
   if (free >= bytes + kSpareDiskBytes) return;
   throw Error(ErrorKind::kIo,
-              "the file needs " + std::to_string(bytes) + " bytes, the disk has " +
+              "the file needs " + std::to_string(bytes) + " bytes and " +
+                  std::to_string(kSpareDiskBytes) + " to spare, the disk has " +
                   std::to_string(free) + " free",
               "free some space and run the command again; nothing was changed", {out.string()});
 }

@@ -88,6 +88,30 @@ class Merger {
   size_t num_merged_ = 0;
 };
 
+// A configuration without the place where its model once lay on somebody's machine, which
+// transformers writes into it; none: there is no such place, and the file is copied as it is.
+std::optional<std::string> without_paths(const fs::path& file) {
+  const std::string name = file.filename().string();
+  if (name != "config.json" && name != "tokenizer_config.json" &&
+      name != "generation_config.json") {
+    return std::nullopt;
+  }
+  const auto is_path = [](const Json& value) {
+    if (!value.is_string() || value.as_string().empty()) return false;
+    const std::string& text = value.as_string();
+    return text[0] == '/' || text[0] == '~' || text[0] == '.' || text.find('\\') != text.npos ||
+           text.find(':') != text.npos;
+  };
+  const Json whole = parse_json(read_file(file), file.string(), {.allow_nan_words = true});
+  Json cleaned = Json::object();
+  for (const auto& [key, value] : whole.members()) {
+    if ((key == "_name_or_path" || key == "name_or_path") && is_path(value)) continue;
+    cleaned.set(key, value);
+  }
+  if (cleaned.size() == whole.size()) return std::nullopt;
+  return cleaned.dump(2) + "\n";
+}
+
 // The template that the adapter was trained with, where the base brings none.
 void write_stand_in_template(const fs::path& base, const fs::path& out) {
   const ChatFormat format = ChatFormat::load(base);
@@ -116,6 +140,10 @@ const std::vector<std::string>& hf_side_files() {
 void copy_files(const fs::path& from, const fs::path& to, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (!path_exists(from / name)) continue;
+    if (const auto cleaned = without_paths(from / name)) {
+      write_file_atomic(to / name, *cleaned);
+      continue;
+    }
     const auto file = MappedFile::open(from / name);
     AtomicFile copy(to / name);
     copy.write(file->bytes());

@@ -258,13 +258,12 @@ void check_inputs(const ExportInputs& in, const ExportPlan& plan) {
   check_merge(in, plan);
 }
 
-void check_disk(const StoreLayout& store, const ExportPlan& plan, uint64_t needed) {
-  const uint64_t free = free_disk_bytes(store.root());
+void check_disk(const fs::path& folder, const ExportPlan& plan, uint64_t needed) {
+  const uint64_t free = free_disk_bytes(folder);
   if (needed <= free) return;
   fail("disk_space",
        "the export takes " + format_bytes(needed) + ", and " + format_bytes(free) + " are free",
-       plan.is_gguf() ? "free some space, or take a smaller --quant" : "free some space",
-       store.root());
+       plan.is_gguf() ? "free some space, or take a smaller --quant" : "free some space", folder);
 }
 
 }  // namespace dlm

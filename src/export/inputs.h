@@ -51,8 +51,8 @@ ExportInputs read_inputs(const fs::path& document, const StoreLayout& store, con
                          const ExportPlan& plan, const BaseSearch& bases,
                          const std::function<void(const std::string&)>& on_warning);
 
-// Writes the weighted sum of the inputs' adapters into a folder of the store's cache that begins with
-// `stem` and may be deleted at any time. Throws what write_mixed_adapter throws.
+// Writes the weighted sum of the inputs' adapters into a folder of the store's cache that begins
+// with `stem` and may be deleted at any time. Throws what write_mixed_adapter throws.
 std::pair<fs::path, MixReport> mix_into_cache(const ExportInputs& inputs, MixMethod method,
                                               const std::string& stem);
 
@@ -61,6 +61,6 @@ std::pair<fs::path, MixReport> mix_into_cache(const ExportInputs& inputs, MixMet
 void check_inputs(const ExportInputs& inputs, const ExportPlan& plan);
 
 // Throws ExportFault("preflight[disk_space]") when `needed` bytes do not fit beside the store.
-void check_disk(const StoreLayout& store, const ExportPlan& plan, uint64_t needed);
+void check_disk(const fs::path& folder, const ExportPlan& plan, uint64_t needed);
 
 }  // namespace dlm

@@ -31,6 +31,14 @@ std::string quoted(const std::string& value, const std::string& what) {
   return std::string(kQuotes) + value + std::string(kQuotes);
 }
 
+// A comment ends with its line: what follows would be a command.
+std::string in_one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return text;
+}
+
 }  // namespace
 
 void check_modelfile_value(const std::string& value, const std::string& what) {
@@ -39,7 +47,7 @@ void check_modelfile_value(const std::string& value, const std::string& what) {
 
 std::string modelfile_text(const Modelfile& m) {
   std::string text;
-  for (const std::string& comment : m.comments) text += "# " + comment + "\n";
+  for (const std::string& comment : m.comments) text += "# " + in_one_line(comment) + "\n";
   text += "\nFROM ./" + m.from + "\n";
   if (!m.adapter.empty()) text += "ADAPTER ./" + m.adapter + "\n";
   if (m.template_source) {

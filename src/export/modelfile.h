@@ -31,6 +31,7 @@ void check_modelfile_value(const std::string& value, const std::string& what);
 std::string modelfile_text(const Modelfile& modelfile);
 
 // The commands of a Modelfile as Ollama reads them: name in lower case, value without its quotes.
-std::vector<std::pair<std::string, std::string>> parse_modelfile(std::string_view text);
+using ModelfileCommand = std::pair<std::string, std::string>;
+std::vector<ModelfileCommand> parse_modelfile(std::string_view text);
 
 }  // namespace dlm

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "support/error.h"
+#include "support/hash.h"
 #include "support/json.h"
 #include "support/text.h"
 
@@ -138,8 +139,12 @@ std::string ExportPlan::adapter_suffix() const {
     return one ? "-" + *one : "";
   }
   std::string suffix = mix_method == MixMethod::kSvd ? "-svd" : "-mix";
-  for (const MixPart& part : mix) suffix += "-" + part.adapter + "-" + Json(part.weight).dump();
-  return suffix;
+  std::string parts;
+  for (const MixPart& part : mix) parts += "-" + part.adapter + "-" + Json(part.weight).dump();
+  // Files and models of Ollama have names of bounded length.
+  constexpr size_t kMost = 64;
+  if (parts.size() <= kMost) return suffix + parts;
+  return suffix + "-" + std::to_string(mix.size()) + "-" + sha256_hex(parts).substr(0, 16);
 }
 
 std::optional<std::string> ExportPlan::adapter_name() const {
@@ -172,6 +177,10 @@ ExportPlan plan_export(const ExportFlags& flags, const Frontmatter& f) {
   plan.name = flags.name;
   if (plan.name && plan.target == ExportTarget::kOllama) check_ollama_name(*plan.name);
   plan.draft = flags.draft;
+  if (plan.draft) check_ollama_name(*plan.draft);
+  if (plan.name && trim(*plan.name).empty()) {
+    misuse("--name is empty", "give the name that the model is served under, or leave --name out");
+  }
   plan.asks_registered_draft = !flags.no_draft;
   plan.folder = folder_of(plan);
   list_ignored(plan, flags);

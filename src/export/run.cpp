@@ -47,14 +47,15 @@ class Export {
     }
     check_inputs(inputs_, plan_);
     if (plan_.registers) ollama_ = find_ollama(events_.on_command);
+    if (ollama_ && !plan_.merged) require_adapters(*ollama_);
     const StoreLock lock = StoreLock::acquire(store_, *request_.clock);
     StagedExport staged(store_, plan_.folder, lock);
+    if (!plan_.mix.empty()) check_disk(store_.root(), plan_, adapter_bytes());
     mix_adapters();
     announce(staged.folder());
     write_files(staged.folder());
     check_interrupted();
     start_once(staged.folder());
-    add_smoke_to_proof(staged.folder());
     write_provenance(staged.folder());
     result_.manifest = manifest_of(staged.folder());
     write_file_atomic(staged.folder() / kExportManifestFile,
@@ -106,6 +107,15 @@ class Export {
             tokenizer_};
   }
 
+  // Of all adapters together.
+  uint64_t adapter_bytes() const {
+    uint64_t bytes = 0;
+    for (const ExportedAdapter& a : inputs_.adapters) {
+      bytes += fs::file_size(a.folder / kAdapterWeightsFile);
+    }
+    return bytes;
+  }
+
   // Says size and time, and refuses what does not fit.
   void announce(const fs::path& folder) {
     uint64_t bytes = uint64_t{16} << 20;
@@ -116,8 +126,9 @@ class Export {
     }
     const bool copies_base =
         plan_.target == ExportTarget::kHf || inputs_.info == nullptr || inputs_.info->hf_id.empty();
+    if (!plan_.is_gguf()) bytes += adapter_bytes();
     if (!plan_.is_gguf() && copies_base) bytes += hf_model_bytes(prepared().base.folder);
-    check_disk(store_, plan_, bytes);
+    check_disk(folder, plan_, bytes);
     const double weights = static_cast<double>(prepared().model_config.num_parameters());
     const double seconds = weights / (kWeightsPerSecond * device_.pool().num_threads());
     note("export: " + std::string(plan_.target_name()) + ", " + plan_.quant_name_or_hf() +
@@ -241,14 +252,6 @@ class Export {
         find_program("llama-server")) {
       result_.smoke_line = smoke_server({(folder / script).string()}, folder, events_.on_command);
     }
-  }
-
-  void add_smoke_to_proof(const fs::path& folder) const {
-    const fs::path path = folder / kExportProofFile;
-    if (!result_.smoke_line || !path_exists(path)) return;
-    Json proof = parse_json(read_file(path), path.string());
-    proof.set("smoke", *result_.smoke_line);
-    write_file_atomic(path, proof.dump(2) + "\n");
   }
 
   Json adapters_json() const {

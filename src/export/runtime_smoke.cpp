@@ -18,6 +18,8 @@ namespace dlm {
 namespace {
 
 constexpr std::array<int, 3> kLeastOllama = {0, 4, 2};
+// From here on a Modelfile's ADAPTER in GGUF is refused when the model is created.
+constexpr std::array<int, 3> kOllamaWithoutAdapters = {0, 34, 1};
 constexpr const char* kQuestion = "Hello.";
 constexpr const char* kSkipHint = "or export the files alone with --skip-ollama";
 
@@ -46,6 +48,30 @@ std::optional<std::array<int, 3>> version_in(std::string_view text) {
   }
   return std::nullopt;
 }
+
+// Removes a model from Ollama, also when the user has asked to stop.
+class Candidate {
+ public:
+  Candidate(const OllamaProgram& ollama, std::string name, fs::path folder,
+            const OnCommand& on_command)
+      : words_{ollama.path.string(), "rm", std::move(name)},
+        folder_(std::move(folder)),
+        on_command_(on_command) {}
+  Candidate(const Candidate&) = delete;
+  Candidate& operator=(const Candidate&) = delete;
+  ~Candidate() {
+    try {
+      if (on_command_) on_command_(words_);
+      run_process(words_, folder_, 60, OnInterrupt::kGoOn);
+    } catch (const std::exception&) {  // what is left behind is named a candidate
+    }
+  }
+
+ private:
+  std::vector<std::string> words_;
+  fs::path folder_;
+  const OnCommand& on_command_;
+};
 
 std::string ending(std::string_view text, size_t most) {
   text = trim(text);
@@ -96,7 +122,13 @@ std::optional<OllamaProgram> find_ollama(const OnCommand& on_command) {
     throw ExportFault("ollama", "ollama " + text + " is older than 0.4.2, which exports need",
                       std::string("update it, ") + kSkipHint);
   }
-  return OllamaProgram{*path, text};
+  return OllamaProgram{*path, text, *version < kOllamaWithoutAdapters};
+}
+
+void require_adapters(const OllamaProgram& ollama) {
+  if (ollama.takes_adapters) return;
+  throw ExportFault("ollama", "ollama " + ollama.version + " takes no adapter beside a GGUF file",
+                    std::string("export with --merged, ") + kSkipHint);
 }
 
 void create_ollama_model(const OllamaProgram& ollama, const std::string& name,
@@ -114,13 +146,17 @@ std::string create_proved_model(const OllamaProgram& ollama, const std::string& 
                                 const fs::path& folder, const OnCommand& on_command) {
   const std::string program = ollama.path.string();
   const std::string candidate = name + "-candidate";
-  create_ollama_model(ollama, candidate, folder, on_command);
-  const ProcessResult result = run({program, "run", candidate, kQuestion}, folder, 120, on_command);
-  const std::string line = first_line(result.out);
-  const bool answers = result.exit_code == 0 && !line.empty();
-  ProcessResult copied;
-  if (answers) copied = run({program, "cp", candidate, name}, folder, 60, on_command);
-  run({program, "rm", candidate}, folder, 60, on_command);
+  ProcessResult result, copied;
+  std::string line;
+  bool answers = false;
+  {
+    const Candidate removed(ollama, candidate, folder, on_command);
+    create_ollama_model(ollama, candidate, folder, on_command);
+    result = run({program, "run", candidate, kQuestion}, folder, 120, on_command);
+    line = first_line(result.out);
+    answers = result.exit_code == 0 && !line.empty();
+    if (answers) copied = run({program, "cp", candidate, name}, folder, 60, on_command);
+  }
   if (answers && copied.exit_code == 0) return line;
   if (answers) {
     throw ExportFault("ollama cp", ending(copied.err.empty() ? copied.out : copied.err, 1000),

@@ -16,6 +16,10 @@ constexpr const char* kArchitectures[] = {"llama", "qwen2", "qwen3",  "gemma2",
                                           "phi3",  "olmo2", "smollm3"};
 
 std::string architecture_of(const GgufFile& file) {
+  if (const int64_t parts = file.integer("split.count", 1); parts > 1) {
+    GgufFields(file, "").fail("the file is one of " + std::to_string(parts) + " parts of a model",
+                              "join them, as llama-gguf-split --merge does, and give the whole");
+  }
   const std::string name = file.text("general.architecture");
   if (std::find(std::begin(kArchitectures), std::end(kArchitectures), name) !=
       std::end(kArchitectures)) {

@@ -86,7 +86,7 @@ std::optional<fs::path> find_program(std::string_view name) {
 }
 
 ProcessResult run_process(const std::vector<std::string>& words, const fs::path& folder,
-                          int timeout_seconds) {
+                          int timeout_seconds, OnInterrupt on_interrupt) {
   Pipe out, err;
   const pid_t child = spawn(words, folder, out.write, err.write);
   out.close_write();
@@ -115,10 +115,11 @@ ProcessResult run_process(const std::vector<std::string>& words, const fs::path&
     has_ended = ::waitpid(child, &status, WNOHANG) == child;
     if (has_ended) continue;
     result.timed_out = system_clock().monotonic_ns() > end;
-    if (!result.timed_out && !is_interrupted()) continue;
+    const bool stops = on_interrupt == OnInterrupt::kStop && is_interrupted();
+    if (!result.timed_out && !stops) continue;
     ::kill(child, SIGKILL);
     ::waitpid(child, &status, 0);
-    check_interrupted();
+    if (stops) check_interrupted();
     break;
   }
   result.exit_code = exit_code_of(status);

@@ -23,10 +23,12 @@ struct ProcessResult {
   std::string err;
 };
 
+enum class OnInterrupt { kStop, kGoOn };
+
 // Waits at most so many seconds, then kills it. Standard input is empty. Throws Error(kIo) when it
-// cannot be started, Error(kInterrupted).
+// cannot be started; with kStop also Error(kInterrupted), when it was killed.
 ProcessResult run_process(const std::vector<std::string>& words, const fs::path& folder,
-                          int timeout_seconds);
+                          int timeout_seconds, OnInterrupt on_interrupt = OnInterrupt::kStop);
 
 // Ends with the object: asked to first, killed after five seconds.
 class ServerProcess {

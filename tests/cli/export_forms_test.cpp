@@ -68,6 +68,13 @@ TEST_F(ExportForms, NamesOfModelsDiffer) {
 TEST_F(ExportForms, AFolderAsBaseLeavesNoPathInAnyFile) {
   const fs::path base = folder_ / "my-base";
   fs::copy(shared_bases() / kTinyBaseKey, base, fs::copy_options::recursive);
+  // What transformers leaves in the files of a model that it loaded from a folder.
+  for (const auto& [file, key] : {std::pair("config.json", "_name_or_path"),
+                                  std::pair("tokenizer_config.json", "name_or_path")}) {
+    Json config = parse_json(read_file(base / file));
+    config.set(key, (folder_ / "models" / "mine").string());
+    write_file_atomic(base / file, config.dump(2) + "\n");
+  }
   write_file_atomic(document(), std::string("---\ndlm_id: ") + kTestId +
                                     "\ndlm_version: 15\nbase_model: " + base.string() + "/\n---\n" +
                                     kPairs);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "support/error.h"
 
 namespace dlm {
 namespace {
@@ -55,6 +56,14 @@ TEST(Arena, PutsNeighboursSideBySideOnceItIsLarge) {
     num_neighbours += pieces[i].get() - pieces[i - 1].get() == kSize ? 1 : 0;
   }
   EXPECT_GT(num_neighbours, 380);
+}
+
+TEST(Arena, RefusesWhatNoMachineHas) {
+  Arena arena;
+  for (const size_t size : {SIZE_MAX, SIZE_MAX - 62, SIZE_MAX / 2, SIZE_MAX / 4}) {
+    EXPECT_THROW(arena.allocate(size), Error) << size;
+    EXPECT_THROW(allocate_aligned(size), Error) << size;
+  }
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/error.h"
+#include "support/interrupt.h"
 #include "support/process.h"
 #include "temporary_folder.h"
 
@@ -59,6 +61,16 @@ TEST(Process, TellsHowAProgramEnded) {
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_EQ(result.out, "out\n");
   EXPECT_EQ(result.err, "err\n");
+}
+
+TEST(RunProcess, GoesOnWhereAnInterruptIsNoReasonToStop) {
+  raise_interrupt();
+  EXPECT_THROW(run_process({"sleep", "60"}, "/", 20), Error);
+  const ProcessResult result =
+      run_process({"sh", "-c", "sleep 0.3; echo done"}, "/", 20, OnInterrupt::kGoOn);
+  clear_interrupt();
+  EXPECT_EQ(result.out, "done\n");
+  EXPECT_EQ(result.exit_code, 0);
 }
 
 TEST(Process, KillsWhatTakesTooLong) {

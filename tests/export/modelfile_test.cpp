@@ -36,6 +36,15 @@ TEST(Modelfile, IsWrittenOut) {
             "PARAMETER num_ctx 2048\n\nSYSTEM Be brief.\n\nLICENSE MIT\n");
 }
 
+TEST(Modelfile, CommentsAreNoCommands) {
+  Modelfile m = small();
+  m.comments = {"base_model: odd\nFROM evil", "draft: x\r\nADAPTER y"};
+  const auto commands = parse_modelfile(modelfile_text(m));
+  ASSERT_FALSE(commands.empty());
+  EXPECT_EQ(commands.front(), (ModelfileCommand{"from", "./merged.Q8_0.gguf"}));
+  EXPECT_EQ(value_of(modelfile_text(m), "adapter"), "(absent)");
+}
+
 TEST(Modelfile, HasAnAdapterInAdapterForm) {
   Modelfile m = small();
   m.adapter = "adapter.gguf";

@@ -61,6 +61,25 @@ TEST(ExportPlan, GivesEveryFormAFolderOfItsOwn) {
             "Q4_K_M-merged-mix-tone-0.5-facts-1.0");
 }
 
+TEST(ExportPlan, NamesOfLargeMixesAreShort) {
+  std::string adapters, mix;
+  for (char c = 'a'; c < 'i'; ++c) {
+    const std::string name(32, c);
+    adapters += "    " + name + ": {}\n";
+    mix += (mix.empty() ? "" : ",") + name + ":0.125";
+  }
+  ExportFlags flags;
+  flags.adapter_mix = mix;
+  const Frontmatter f = frontmatter("training:\n  adapters:\n" + adapters);
+  const std::string folder = plan_export(flags, f).folder;
+  EXPECT_EQ(folder.find("Q4_K_M-merged-mix-8-"), 0u) << folder;
+  EXPECT_LE(folder.size(), 40u);
+  flags.adapter_mix = mix + "0";
+  EXPECT_EQ(plan_export(flags, f).folder, folder) << "the same weight";
+  flags.adapter_mix = mix + "1";
+  EXPECT_NE(plan_export(flags, f).folder, folder);
+}
+
 TEST(ExportPlan, TakesTheQuantOfTheDocument) {
   EXPECT_EQ(plan_export({}, frontmatter("export:\n  default_quant: Q6_K\n")).quant, Quant::kQ6_K);
 }

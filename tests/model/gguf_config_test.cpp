@@ -211,6 +211,9 @@ TEST_F(GgufConfig, RefusesWhatContradictsItself) {
   expect_refused(
       t, "the tensor \"blk.0.surprise.weight\" is none that a model of this architecture has");
   t = {};
+  t.set("split.count", uint16_t{3});
+  expect_refused(t, "the file is one of 3 parts of a model");
+  t = {};
   t.set("general.type", std::string("adapter"));
   expect_refused(t, "the file holds no model, but of type \"adapter\"");
 }
