@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
 
 #include "cli/command.h"
 #include "cli/console.h"
@@ -176,6 +177,17 @@ int run_command(const ExportOptions& options, const GlobalOptions& globals) {
   return 0;
 }
 
+// An export is checked as it was made: what says how to make one has no meaning then.
+void refuse_with_check(const CLI::App& command) {
+  static const std::set<std::string> kTaken = {"path", "--check", "--max-kl", "--min-agreement",
+                                               "--json"};
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0 || kTaken.contains(option->get_name())) continue;
+    throw Error(ErrorKind::kUsage, "--check goes with no " + option->get_name(),
+                "leave it out: an export is checked as it was made");
+  }
+}
+
 }  // namespace
 
 Action add_export(CLI::App& app, const GlobalOptions& globals) {
@@ -228,8 +240,9 @@ Action add_export(CLI::App& app, const GlobalOptions& globals) {
                    "Check an export's files and repeat its proof, and export nothing")
       ->type_name("FOLDER");
   command->add_flag("--json", options->json, "Print the result as JSON");
-  return [options, &globals] {
+  return [options, &globals, command] {
     try {
+      if (options->check) refuse_with_check(*command);
       return run_command(*options, globals);
     } catch (const ExportFault& fault) {
       return report_as(fault, fault.prefix());

@@ -288,6 +288,8 @@ TEST_F(ExportTest, RefusesWrongUse) {
                                                 {"--emit-sway-json"},
                                                 {"--draft", "x\nFROM /etc/passwd"},
                                                 {"--target", "vllm", "--name", " "},
+                                                {"--check", "x", "--target", "hf"},
+                                                {"--check", "x", "--merged"},
                                                 {"--name", "a b"}}) {
     std::vector<std::string> all = {"export", document().string()};
     all.insert(all.end(), words.begin(), words.end());
