@@ -21,7 +21,7 @@ TEST(Arena, GivesPiecesOfTheirOwn) {
     const size_t size = i == 150 ? size_t{40} << 20 : i % 7 * 12345 + i % 5;
     pieces.emplace_back(arena.allocate(size), size);
     ASSERT_EQ(reinterpret_cast<uintptr_t>(pieces.back().first.get()) % 64, 0U);
-    std::memset(pieces.back().first.get(), static_cast<int>(i), size);
+    if (size > 0) std::memset(pieces.back().first.get(), static_cast<int>(i), size);
   }
   for (size_t i = 0; i < pieces.size(); ++i) {
     const auto& [memory, size] = pieces[i];
