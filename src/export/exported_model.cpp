@@ -23,8 +23,10 @@ void check_rows_finite(GgmlType type, std::span<const std::byte> bytes, int64_t 
     }
   });
   if (is_finite) return;
-  throw Error(ErrorKind::kFormat, "the tensor \"" + tensor + "\" holds a number that is not finite",
-              "the file is damaged; export it again", {file.string(), 0, 0});
+  throw Error(
+      ErrorKind::kFormat, "the tensor \"" + tensor + "\" holds a number that is not finite",
+      "the file, or the base that it was made from, is damaged: copy the base again, then export",
+      {file.string(), 0, 0});
 }
 
 std::vector<ProvedFile> proved_files(const fs::path& folder,

@@ -122,13 +122,15 @@ ExportManifest parse_export_manifest(std::string_view text, const fs::path& path
 
 namespace {
 
-// Without their digests.
+// All that is no folder, without digests. What a link names lies outside of what was written.
 std::vector<ExportArtifact> find_files(const fs::path& folder) {
   std::vector<ExportArtifact> all;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
+    const fs::file_type type = entry.symlink_status().type();
+    if (type == fs::file_type::directory) continue;
+    const uint64_t size_bytes = type == fs::file_type::regular ? entry.file_size() : 0;
     const std::string path = entry.path().lexically_relative(folder).generic_string();
-    if (path != kExportManifestFile) all.push_back({path, "", entry.file_size()});
+    if (path != kExportManifestFile) all.push_back({path, "", size_bytes});
   }
   std::sort(all.begin(), all.end(),
             [](const ExportArtifact& a, const ExportArtifact& b) { return a.path < b.path; });
@@ -152,8 +154,11 @@ std::vector<std::string> check_artifacts(const fs::path& folder, const ExportMan
   for (const ExportArtifact& a : manifest.artifacts) {
     const fs::path path = folder / a.path;
     std::error_code error;
-    if (!fs::is_regular_file(path, error)) {
+    const fs::file_type type = fs::symlink_status(path, error).type();
+    if (type == fs::file_type::not_found) {
       faults.push_back(a.path + " is missing");
+    } else if (type != fs::file_type::regular) {
+      faults.push_back(a.path + " is not a file of its own");
     } else if (fs::file_size(path, error) != a.size_bytes) {
       faults.push_back(a.path + " has another size");
     } else if (sha256_file_hex(path) != a.sha256) {

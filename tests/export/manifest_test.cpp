@@ -2,6 +2,7 @@
 #include "export/manifest.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "support/error.h"
 #include "temporary_folder.h"
@@ -85,6 +86,19 @@ TEST(ExportManifest, NamesFilesThatAreNotAsTheyWere) {
   EXPECT_EQ(
       check_artifacts(folder.path(), example()),
       (std::vector<std::string>{"base.Q4_K_M.gguf is missing", "more is not in the manifest"}));
+}
+
+TEST(ExportManifest, NamesWhatIsNoFileOfItsOwn) {
+  const TemporaryFolder folder;
+  const TemporaryFolder elsewhere;
+  write_file_atomic(elsewhere / "hello", "hello");
+  fs::create_symlink(elsewhere / "hello", folder / "base.Q4_K_M.gguf");
+  fs::create_symlink(elsewhere.path(), folder / "more");
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(
+      check_artifacts(folder.path(), example()),
+      (std::vector<std::string>{"base.Q4_K_M.gguf is not a file of its own",
+                                "more is not in the manifest", "pipe is not in the manifest"}));
 }
 
 }  // namespace
