@@ -12,6 +12,10 @@ if(DLM_SANITIZE)
   target_compile_options(dlm_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
                          -fno-omit-frame-pointer)
   target_link_options(dlm_options INTERFACE -fsanitize=address,undefined)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Instrumented, the regular expressions of its library look to GCC 12 as if they read nothing set.
+    target_compile_options(dlm_options INTERFACE -Wno-maybe-uninitialized)
+  endif()
 endif()
 if(DLM_FUZZ)
   target_compile_options(dlm_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined

@@ -107,7 +107,7 @@ class Walk {
     if (type == DT_UNKNOWN) {
       struct stat status {};
       if (::fstatat(folder.get(), entry.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-        type = IFTODT(status.st_mode);
+        type = static_cast<unsigned char>(IFTODT(status.st_mode));
       }
     }
     if (type == DT_DIR) {
