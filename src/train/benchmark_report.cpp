@@ -57,6 +57,7 @@ Json decode_json(const DecodeResult& r) {
   Json json = Json::object();
   json.set("weights", r.weights);
   json.set("mb_per_token", rounded(r.bytes_per_token / 1e6));
+  json.set("kv_mb_per_token", rounded(r.kv_bytes_per_token / 1e6));
   json.set("tokens_per_s", rounded(r.tokens_per_s.median));
   json.set("share_of_bandwidth", rounded(r.share_of_bandwidth.median));
   json.set("spread", min_max(r.tokens_per_s));

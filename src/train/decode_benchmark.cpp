@@ -29,15 +29,33 @@ uint64_t choose_size(uint64_t size_bytes) {
   return uint64_t{1} << (is_roomy ? 30 : 29);
 }
 
-double bytes_per_token(Decoder& decoder, const LoraAdapter* adapter) {
-  size_t bytes =
-      adapter == nullptr ? 0 : static_cast<size_t>(adapter->num_parameters()) * sizeof(float);
-  const auto add = [&](const Parameter& p) {
-    bytes += p.quantized != nullptr ? p.quantized->size_bytes() : p.value.size_bytes();
+double weight_bytes(Decoder& decoder, const LoraAdapter* adapter) {
+  const auto size_of = [](const Parameter& p) {
+    return static_cast<double>(p.quantized != nullptr ? p.quantized->size_bytes()
+                                                      : p.value.size_bytes());
   };
-  for (const auto& [name, weight] : decoder.linear_layers()) add(*weight);
-  add(decoder.head());
-  return static_cast<double>(bytes);
+  const ModelConfig& config = decoder.config();
+  double bytes = size_of(decoder.head());
+  if (adapter != nullptr) bytes += static_cast<double>(adapter->num_parameters()) * sizeof(float);
+  for (const auto& [name, weight] : decoder.linear_layers()) {
+    const bool is_of_expert = name.find(".experts.") != std::string::npos;
+    const double share = is_of_expert ? static_cast<double>(config.experts_per_token) /
+                                            static_cast<double>(config.num_experts)
+                                      : 1;
+    bytes += share * size_of(*weight);
+  }
+  return bytes;
+}
+
+// What a token at this position reads, its own included.
+double kv_bytes(const ModelConfig& config, DType dtype, int64_t position) {
+  int64_t lines = 0;
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    const int64_t window = config.attention_of(static_cast<size_t>(i)).window;
+    lines += window > 0 ? std::min(window, position + 1) : position + 1;
+  }
+  return static_cast<double>(2 * lines * config.num_kv_heads * config.head_dim) *
+         static_cast<double>(dtype_size(dtype));
 }
 
 }  // namespace
@@ -80,7 +98,13 @@ DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter
   }
   DecodeResult result;
   result.weights = std::move(weights);
-  result.bytes_per_token = bytes_per_token(decoder, adapter);
+  result.bytes_per_token = weight_bytes(decoder, adapter);
+  for (int64_t t = 0; t < options.decode_tokens; ++t) {
+    result.kv_bytes_per_token +=
+        kv_bytes(decoder.config(), decoder.dtype(), options.prompt_tokens + t) /
+        static_cast<double>(options.decode_tokens);
+  }
+  const double bytes = result.bytes_per_token + result.kv_bytes_per_token;
   std::vector<double> prompt_rates;
   std::vector<double> rates;
   std::vector<double> shares;
@@ -98,7 +122,7 @@ DecodeResult measure_decoding(std::string weights, Decoder& decoder, LoraAdapter
       });
     }
     rates.push_back(static_cast<double>(options.decode_tokens) / seconds);
-    shares.push_back(rates.back() * result.bytes_per_token * seconds_per_byte);
+    shares.push_back(rates.back() * bytes * seconds_per_byte);
   }
   result.prompt_tokens_per_s = spread_of(std::move(prompt_rates));
   result.tokens_per_s = spread_of(std::move(rates));

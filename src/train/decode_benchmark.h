@@ -1,5 +1,6 @@
 // How fast this machine generates, one sequence, token by token, against how fast it reads memory:
-// every weight is read once a token, so reading is the roof.
+// the weights that a token needs and the keys and values before it are read once a token, so reading
+// is the roof, and the share of it what is known as model bandwidth utilization.
 #pragma once
 
 #include <cstdint>
@@ -36,10 +37,12 @@ struct DecodeOptions {
 
 struct DecodeResult {
   std::string weights;         // "bf16" or "f32", "int8", "nf4"
-  double bytes_per_token = 0;  // weights of the layers and the head, and the adapter's
-  Spread prompt_tokens_per_s;  // the prompt, read at once
-  Spread tokens_per_s;         // greedy, with the adapter
-  Spread share_of_bandwidth;   // bytes_per_token / time / bandwidth, each with its own readings
+  // Weights of the layers and the head, and the adapter's; of experts those that a token takes.
+  double bytes_per_token = 0;
+  double kv_bytes_per_token = 0;  // keys and values, the mean over the tokens that are generated
+  Spread prompt_tokens_per_s;     // the prompt, read at once
+  Spread tokens_per_s;            // greedy, with the adapter
+  Spread share_of_bandwidth;      // all bytes / time / bandwidth, each with its own readings
 };
 
 // `weights` is a name for the result; `adapter` may be null. Every few tokens memory is read once.

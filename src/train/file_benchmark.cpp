@@ -62,6 +62,7 @@ Json file_benchmark_json(const FileBenchmark& r) {
   json.set("file_bytes", r.file_bytes);
   json.set("open_seconds", rounded(r.open_seconds));
   json.set("bytes_per_token", rounded(r.decoding.bytes_per_token));
+  json.set("kv_bytes_per_token", rounded(r.decoding.kv_bytes_per_token));
   json.set("prompt_tokens_per_s", rounded(r.decoding.prompt_tokens_per_s.median));
   json.set("decode_tokens_per_s", rounded(r.decoding.tokens_per_s.median));
   json.set("share_of_bandwidth", rounded(r.decoding.share_of_bandwidth.median));

@@ -160,12 +160,31 @@ TEST_F(BenchmarkRun, CountsTheBytesThatATokenReads) {
   EXPECT_EQ(r.decoding[2].bytes_per_token, 33 * 512 + 14 * 8 + 68 * 96 + 4 * 8192);
   EXPECT_EQ(r.decode_tokens_per_s.median, r.decoding[0].tokens_per_s.median);
   for (const DecodeResult& d : r.decoding) {
+    // Two layers, keys and values of 16 numbers, 9 to 12 lines.
+    EXPECT_EQ(d.kv_bytes_per_token, full * 2 * 2 * 16 * 10.5);
     for (const Spread& s : {d.tokens_per_s, d.share_of_bandwidth}) {
       EXPECT_GT(s.min, 0);
       EXPECT_LE(s.min, s.median);
       EXPECT_LE(s.median, s.max);
     }
   }
+}
+
+// Two of four experts of 3 * 2048 numbers a layer; the first layer sees five lines, the other 9
+// to 12.
+TEST(Benchmark, CountsOfExpertsAndKeysOnlyWhatATokenReads) {
+  ModelConfig c = tiny_shapes();
+  c.model_type = "mixtral";
+  c.num_experts = 4;
+  c.experts_per_token = 2;
+  c.layer_attention = {{.window = 5}, {}};
+  Device device(1);
+  const auto decoder = Decoder::tiled(c, DType::kF32);
+  ReadBandwidth bandwidth(device, 1 << 20);
+  const DecodeResult r = measure_decoding("f32", *decoder, nullptr, device, bandwidth, {8, 4, 1});
+  EXPECT_EQ(r.bytes_per_token, 4.0 * (2 * (2 * 32 * 32 + 2 * 16 * 32 + 2 * 3 * 2048) + 96 * 32));
+  EXPECT_EQ(r.kv_bytes_per_token, 4.0 * 2 * 16 * (5 + 10.5));
+  EXPECT_GT(r.share_of_bandwidth.min, 0);
 }
 
 TEST_F(BenchmarkRun, MeasuresTheStepOnABaseIn4Bits) {
@@ -208,7 +227,7 @@ BenchmarkResult literal_result() {
   r.predicted_rss_mb = 800.5;
   r.decode_tokens_per_s = {61.25, 60, 62};
   r.read_bandwidth_gbs = {18.5, 18, 19.25};
-  r.decoding = {{"int8", 143e6, {412.5, 400, 420}, {80.5, 79, 81}, {0.755, 0.75, 0.76}}};
+  r.decoding = {{"int8", 143e6, 2.9e6, {412.5, 400, 420}, {80.5, 79, 81}, {0.755, 0.75, 0.76}}};
   r.qlora_tokens_per_s = {600, 590, 610};
   r.qlora_peak_rss_mb = 700;
   r.short_rows = {64.5, 230, {500, 490, 510}, {200, 195, 205}};
@@ -225,8 +244,8 @@ TEST(Benchmark, WritesJson) {
             "\"qlora_peak_rss_mb\":700.0,\"short_rows\":{\"mean_row_tokens\":64.5,"
             "\"longest_row_tokens\":230,\"tokens_per_s\":500.0,\"padded_tokens_per_s\":200.0,"
             "\"gain\":2.5},\"decode_tokens_per_s\":61.25,\"read_bandwidth_gbs\":18.5,"
-            "\"decoding\":[{\"weights\":\"int8\",\"mb_per_token\":143.0,\"tokens_per_s\":80.5,"
-            "\"share_of_bandwidth\":0.755,\"spread\":[79.0,81.0]}],"
+            "\"decoding\":[{\"weights\":\"int8\",\"mb_per_token\":143.0,\"kv_mb_per_token\":2.9,"
+            "\"tokens_per_s\":80.5,\"share_of_bandwidth\":0.755,\"spread\":[79.0,81.0]}],"
             "\"spread\":{\"gemm_roof_gflops\":[390.0,410.0],\"train_tokens_per_s\":[600.0,650.0],"
             "\"train_share_of_roof\":[0.75,0.82],\"qlora_tokens_per_s\":[590.0,610.0],"
             "\"decode_tokens_per_s\":[60.0,62.0],"
