@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <optional>
 
 #include "export/logit_compare.h"
 #include "model/greedy_answers.h"
@@ -15,30 +16,51 @@ namespace dlm {
 
 namespace {
 
-// Rows in an order that follows from their content, each cut to what is left of the budget; those
-// without a labelled token in that are left out.
-std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) {
-  const std::span<const RowOutline> outlines = request.rows.outlines();
+// The first `room` tokens of a row; nothing where none of them carries loss.
+std::optional<TokenRow> beginning_of(TokenRow row, int64_t room) {
+  if (static_cast<int64_t>(row.tokens.size()) > room) {
+    const bool is_labelled = row.loss_begin && *row.loss_begin <= static_cast<uint64_t>(room);
+    row.next = is_labelled ? row.tokens[static_cast<size_t>(room)] : -1;
+    row.tokens.resize(static_cast<size_t>(room));
+  }
+  if (row.tokens.empty() || row.num_labels() == 0) return std::nullopt;
+  return row;
+}
+
+// An order of rows that follows from their content.
+std::vector<size_t> order_of(std::span<const RowOutline> outlines) {
   std::vector<size_t> order(outlines.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return outlines[a].id < outlines[b].id; });
+  return order;
+}
+
+// Rows in that order, each cut to what is left of the budget; those without a labelled token in
+// that are left out.
+std::vector<TokenRow> choose_rows(const ProofRequest& request, int64_t context) {
+  const std::span<const RowOutline> outlines = request.rows.outlines();
+  std::vector<size_t> order = order_of(outlines);
+  const int64_t most = order.size() > 1 ? request.max_row_tokens : request.max_tokens;
   std::vector<TokenRow> chosen;
   int64_t left = request.max_tokens;
   for (const size_t row : order) {
-    const int64_t room = std::min(left, context);
-    TokenRow part = request.rows[row];
-    if (static_cast<int64_t>(part.tokens.size()) > room) {
-      const bool is_labelled = part.loss_begin && *part.loss_begin <= static_cast<uint64_t>(room);
-      part.next = is_labelled ? part.tokens[static_cast<size_t>(room)] : -1;
-      part.tokens.resize(static_cast<size_t>(room));
-    }
-    if (part.tokens.empty() || part.num_labels() == 0) continue;
-    left -= static_cast<int64_t>(part.tokens.size());
-    chosen.push_back(std::move(part));
+    std::optional<TokenRow> part = beginning_of(request.rows[row], std::min({left, most, context}));
+    if (!part) continue;
+    left -= static_cast<int64_t>(part->tokens.size());
+    chosen.push_back(std::move(*part));
     if (left <= 0) break;
   }
-  return chosen;
+  if (!chosen.empty()) return chosen;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return outlines[a].loss_begin < outlines[b].loss_begin;
+  });
+  for (const size_t row : order) {
+    const int64_t end = int64_t{outlines[row].loss_begin} + request.max_row_tokens;
+    std::optional<TokenRow> part = beginning_of(request.rows[row], std::min(end, context));
+    if (part) return {std::move(*part)};
+  }
+  return {};
 }
 
 size_t num_questions(const ProofRequest& request) {
@@ -176,11 +198,19 @@ void count_text(ProofResult& result, bool is_same, std::string_view text) {
   if (!is_same && result.first_other_text.empty()) result.first_other_text = text;
 }
 
-void compare_tokenizers(const std::vector<TokenRow>& rows, const Tokenizer& trained,
-                        const Tokenizer& exported, ProofResult& result) {
-  for (const TokenRow& row : rows) {
-    const std::string text = trained.decode(row.tokens, false);
+// Texts cost little, so more of them are looked at than the models read.
+void compare_tokenizers(const TokenRows& rows, const Tokenizer& trained, const Tokenizer& exported,
+                        ProofResult& result) {
+  constexpr size_t kMostTokens = 8192;
+  size_t num_read = 0;
+  for (const size_t i : order_of(rows.outlines())) {
+    std::vector<int32_t> tokens = rows[i].tokens;
+    if (tokens.empty()) continue;
+    tokens.resize(std::min(tokens.size(), kMostTokens - num_read));
+    num_read += tokens.size();
+    const std::string text = trained.decode(tokens, false);
     count_text(result, trained.encode(text, false) == exported.encode(text, false), text);
+    if (num_read == kMostTokens) break;
   }
 }
 
@@ -228,7 +258,8 @@ ProofResult prove_export(const ProofRequest& request, Device& device) {
     Side exported_side(*loaded.decoder, loaded.adapter.get(), *loaded.format, rows, request,
                        device);
     compare_rows(rows, trained_side, exported_side, device, result);
-    compare_tokenizers(rows, request.format->tokenizer(), loaded.format->tokenizer(), result);
+    compare_tokenizers(request.rows, request.format->tokenizer(), loaded.format->tokenizer(),
+                       result);
     ask_exported(request, *loaded.format, trained_side, exported_side, result);
     // A model of the same numbers makes the same passes, so that no rounding lies between the two;
     // what another says is the draft of the trained one's answer.

@@ -64,7 +64,10 @@ struct ProofRequest {
   TokenRows rows;
   std::vector<ProofQuestion> questions;
   std::optional<std::string> system_prompt;
-  int64_t max_tokens = 512;  // of all rows together, prompts included
+  // Of all rows together and of one of several, prompts included. Where every prompt is longer, the
+  // one with the shortest gives the beginning of its answer.
+  int64_t max_tokens = 256;
+  int64_t max_row_tokens = 128;
   int64_t max_questions = 2;
   int64_t max_answer_tokens = 16;
 };

@@ -163,6 +163,32 @@ TEST_F(ProofTest, KeepsToItsBudget) {
   EXPECT_TRUE(result.answers.empty());
 }
 
+TEST_F(ProofTest, OneRowOfSeveralDoesNotTakeTheBudgetAlone) {
+  ProofRequest r = request(exported(Quant::kF16), Quant::kF16);
+  r.max_questions = 0;
+  std::sort(rows_.begin(), rows_.end(),
+            [](const TokenRow& a, const TokenRow& b) { return a.id < b.id; });
+  r.rows = rows_;
+  r.max_row_tokens = static_cast<int64_t>(*rows_[0].loss_begin) + 1;
+  const ProofResult cut = prove_export(r, device_);
+  r.rows = std::vector<TokenRow>{rows_[0]};
+  const ProofResult alone = prove_export(r, device_);
+  EXPECT_EQ(alone.tokens, rows_[0].num_labels()) << "all of the only row";
+  EXPECT_LT(cut.tokens, rows_[0].num_labels() + rows_[1].num_labels() + rows_[2].num_labels());
+}
+
+// The budget ends within every prompt.
+TEST_F(ProofTest, TakesTheRowWithTheShortestOfLongPrompts) {
+  ProofRequest r = request(exported(Quant::kF16), Quant::kF16);
+  r.max_questions = 0;
+  r.max_tokens = 2;
+  r.max_row_tokens = 2;
+  const ProofResult result = prove_export(r, device_);
+  EXPECT_EQ(result.rows, 1);
+  // The prompt's last token and two of the answer's have a labelled successor.
+  EXPECT_EQ(result.tokens, 3);
+}
+
 TEST_F(ProofTest, LeavesOutARowThatIsCutWithinItsPrompt) {
   ProofRequest r = request(exported(Quant::kQ8_0), Quant::kQ8_0);
   std::sort(rows_.begin(), rows_.end(),
@@ -195,11 +221,13 @@ TEST(Proof, NamesEachFault) {
   r.limits = {.max_kl = 0.1, .min_agreement = 0.9, .min_same_texts = 0.9};
   r.mean_kl = 0.25;
   r.agreement = 0.5;
+  r.tokens = 36;
   r.texts = 4;
   r.same_texts = 3;
   EXPECT_EQ(r.faults(), (std::vector<std::string>{
                             "the mean divergence is 0.2500, the limit 0.1",
-                            "50.0% of tokens have the same likeliest successor, the limit is 90%",
+                            "50.0% of 36 tokens have the same likeliest successor, the limit is "
+                            "90%, less 10.0 for chance",
                             "1 of 4 texts become other tokens"}));
   r.same_texts = 4;
   r.mean_kl = 0.009;  // ties
@@ -208,6 +236,23 @@ TEST(Proof, NamesEachFault) {
   EXPECT_FALSE(r.holds());
   r.mean_kl = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(r.faults().size(), 2u);
+}
+
+TEST(Proof, AllowsOfFewTokensWhatChanceDoes) {
+  ProofResult r;
+  r.limits = {.max_kl = 0.1, .min_agreement = 0.9, .min_same_texts = 0.9};
+  r.mean_kl = 0.05;
+  r.tokens = 36;
+  r.agreement = 29.0 / 36;  // two standard errors are a tenth
+  EXPECT_TRUE(r.holds());
+  r.agreement = 28.0 / 36;
+  EXPECT_FALSE(r.holds());
+  r.tokens = 3600;
+  r.agreement = 0.885;
+  EXPECT_FALSE(r.holds());
+  r.limits.min_agreement = 1;
+  r.agreement = 3599.0 / 3600;
+  EXPECT_FALSE(r.holds()) << "all is all";
 }
 
 }  // namespace
