@@ -54,7 +54,9 @@ TEST_F(Resumed, AfterCtrlCAndKillsTheAdapterIsThatOfAStraightRun) {
     if (result.exit_code == 0) break;
     ++num_stopped;
     if (round % 2 == 1 && round < 8) {
-      EXPECT_EQ(result.exit_code, 130) << result.err;
+      // On a machine that is slow to start it, Ctrl-C ends the program before it takes notice.
+      EXPECT_TRUE(result.exit_code == 130 || result.exit_code == -1)
+          << result.exit_code << result.err;
     }
     EXPECT_TRUE(has_checkpoint(layout(), {}));
     more = {"--checkpoint-every", "0", "--resume"};
