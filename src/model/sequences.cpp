@@ -165,6 +165,11 @@ void Sequences::logits(size_t sequence, int64_t position, int64_t count, float* 
   if (const double cap = config().final_softcap; cap > 0) {
     device_.kernels().softcap(to, count * vocab, 1.0f, static_cast<float>(cap));
   }
+  if (!device_.kernels().all_finite(to, count * vocab)) {
+    throw Error(ErrorKind::kInference, "the model answers with numbers that are not finite",
+                "the weights of the base or the adapter are damaged: copy the base again, or train "
+                "again");
+  }
 }
 
 template <class T>

@@ -52,7 +52,8 @@ class Sequences {
   void read();
 
   // Of tokens that the last pass read, from `position` of the text: what the head is multiplied
-  // with, T [hidden] in the decoder's type, and logits after the cap, f32 [count, vocab].
+  // with, T [hidden] in the decoder's type, and logits after the cap, f32 [count, vocab]. Throws
+  // Error(kInference) when a logit is not finite.
   const void* output(size_t sequence, int64_t position);
   void logits(size_t sequence, int64_t position, int64_t count, float* to);
 

@@ -14,6 +14,9 @@ namespace dlm {
 
 namespace {
 
+constexpr const char* kDamagedBase =
+    "the base's weights are damaged or hold NaN: copy the base again";
+
 // Gradient clipping at 1, as transformers' trainer does; no weight decay on adapters.
 AdamWOptions adapter_optimizer() {
   AdamWOptions options;
@@ -251,9 +254,13 @@ StepReport TrainingLoop::take_step(int64_t step) {
   report.rate = plan_.rate_at(step);
   report.grad_norm = optimizer_.step(static_cast<float>(report.rate), device_);
   if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm)) {
+    const bool is_first = step == 0;
     throw Error(ErrorKind::kTrain,
-                "the gradient is not a number at step " + std::to_string(step + 1),
-                "lower training.learning_rate, or write training.precision: fp32");
+                is_first ? "the gradient is not a number before anything was trained"
+                         : "the gradient is not a number at step " + std::to_string(step + 1) +
+                               "; nothing was committed",
+                is_first ? kDamagedBase
+                         : "lower training.learning_rate, or write training.precision: fp32");
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return report;
@@ -276,7 +283,7 @@ void TrainingLoop::check_losses(const TokenRow& row, bool is_general,
   if (step <= 1 && progress_.step == 0) {
     throw Error(ErrorKind::kTrain,
                 "the loss of " + which + " is not a number before anything was trained",
-                "the base's weights are damaged or hold NaN: copy the base again", place);
+                kDamagedBase, place);
   }
   throw Error(ErrorKind::kTrain,
               "the loss of " + which + " is not a number at step " + std::to_string(step) +

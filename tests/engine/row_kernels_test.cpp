@@ -58,6 +58,30 @@ TEST_P(RowKernelsOf, ExponentialOfVeryNegativeNumbersIsZeroAndOfLargeOnesFinite)
   EXPECT_EQ(p[5], p[4]);
 }
 
+// Damaged weights must show: what is computed from NaN is NaN.
+TEST_P(RowKernelsOf, NanStaysNan) {
+  for (int64_t n = 1; n <= kLengths; ++n) {
+    for (const int64_t at : {int64_t{0}, n / 2, n - 1}) {
+      const auto size = static_cast<size_t>(n);
+      auto x = numbers(n, 3);
+      x[static_cast<size_t>(at)] = NAN;
+      std::vector<float> scores = x, p(size), y(size);
+      k().f32.softmax(scores.data(), n, n, 1.0f, p.data());
+      EXPECT_TRUE(std::all_of(p.begin(), p.end(), [](float v) { return std::isnan(v); })) << n;
+      std::vector<float> logits = x, d(size);
+      EXPECT_TRUE(std::isnan(k().f32.cross_entropy(logits.data(), n, 0, 1.0f, d.data()))) << n;
+      EXPECT_TRUE(std::isnan(d[0])) << n;
+      const std::vector<float> ones(size, 1.0f);
+      for (const auto activation : {k().f32.silu_mul, k().f32.gelu_mul}) {
+        activation(x.data(), ones.data(), n, y.data());
+        for (int64_t i = 0; i < n; ++i) {
+          EXPECT_EQ(std::isnan(y[static_cast<size_t>(i)]), i == at) << n;
+        }
+      }
+    }
+  }
+}
+
 // n squares in 16 lanes: each lane rounds n/16 times, then four levels, sqrt and division: 8 ulp;
 // two more products: 10.
 TEST_P(RowKernelsOf, RmsnormScalesToUnitMeanSquare) {

@@ -52,9 +52,10 @@ inline void store1(BF16* p, float v) {
   *p = to_bf16(v);
 }
 
-// a * b + c, rounded once on every tier. Without an instruction for it the product, which is exact in
-// double, and the sum go to an odd last bit where the sum is inexact, so that rounding it again is as
-// good as rounding once (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+// a * b + c, rounded once on every tier. Without an instruction for it the product, which is exact
+// in double, and the sum go to an odd last bit where the sum is inexact, so that rounding it again
+// is as good as rounding once (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded
+// sums").
 #if defined(__FMA__)
 inline Vec fused(Vec a, Vec b, Vec c) {
   return fma(a, b, c);
@@ -111,8 +112,10 @@ inline float max_lane(Vec v) {
 
 // e^x by range reduction to |r| <= ln(2)/2 (Cody and Waite splitting of ln 2) and the degree-6
 // polynomial 1 + r + r^2 q(r), q interpolating at Chebyshev points (relative error 2^-26); below 2
-// ulp in all. Below -87.3 the result is 0, above 88 it saturates.
+// ulp in all. Below -87.3 the result is 0, above 88 it saturates; NaN stays NaN.
 inline Vec exp(Vec x) {
+  const IVec given = (IVec)x;
+  const IVec is_nan = (IVec)((given & 0x7fffffff) > 0x7f800000);
   const IVec underflow = (IVec)(x < splat(-87.3f));
   x = min(max(x, splat(-87.3f)), splat(88.0f));
   const Vec shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
@@ -129,7 +132,7 @@ inline Vec exp(Vec x) {
   p = fma(p, r, splat(1.0f));
   const IVec exponent = ((IVec)shifted - (IVec)shifter) << 23;
   const IVec scaled = (IVec)p + exponent;
-  return (Vec)(scaled & ~underflow);
+  return (Vec)((scaled & ~(underflow | is_nan)) | (given & is_nan));
 }
 
 // tanh(x): x + x^3 q(x^2) for |x| < 0.625, q of degree 5 interpolating at Chebyshev points
