@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "engine/cpu/gemm.h"
 #include "support/error.h"
 
 namespace dlm {
@@ -12,6 +13,16 @@ void Parameter::quantize(const Tensor& stored, QuantFormat format, const Kernels
   check(stored.shape() == value.shape(), "quantize: not the weights of this parameter");
   quantized = QuantizedMatrix::quantize(stored, format, name, kernels, pool, arena);
   value = Tensor::shape_only(value.shape(), value.dtype());
+}
+
+std::optional<WeightRows> Parameter::rows_as_they_lie() const {
+  if (quantized == nullptr) {
+    return WeightRows{static_cast<const std::byte*>(value.data()), value.dtype()};
+  }
+  const BF16* rows = quantized->bf16_rows();
+  const bool fits = value.dtype() == DType::kBF16 || gemm_widens_bf16();
+  if (rows == nullptr || !fits) return std::nullopt;
+  return WeightRows{reinterpret_cast<const std::byte*>(rows), DType::kBF16};
 }
 
 void Parameter::make_trainable() {

@@ -1,14 +1,26 @@
 // A parameter: a named weight, how it is stored for computing, and its gradient when it trains.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/quantized.h"
 #include "engine/tensor.h"
 
 namespace dlm {
+
+// Rows of a weight, dense, as the right side of a product: of the computing type, or bf16 beside
+// f32 (GemmShape::b_is_bf16).
+struct WeightRows {
+  const std::byte* data = nullptr;
+  DType dtype = DType::kF32;
+  const void* at(int64_t element) const {
+    return data + element * static_cast<int64_t>(dtype_size(dtype));
+  }
+};
 
 struct Parameter {
   std::string name;
@@ -32,6 +44,9 @@ struct Parameter {
   // finite.
   void quantize(const Tensor& stored, QuantFormat format, const Kernels& kernels, ThreadPool& pool,
                 Arena& arena);
+
+  // Where products of many tokens find the rows without decoding them; empty when they cannot.
+  std::optional<WeightRows> rows_as_they_lie() const;
 
   // Allocates the gradient (and the master copy of a bf16 value) of a parameter that is to train.
   void make_trainable();

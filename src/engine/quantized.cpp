@@ -222,6 +222,10 @@ class BlockMatrix : public QuantizedMatrix {
         owner_(std::move(owner)) {}
 
   size_t size_bytes() const override { return static_cast<size_t>(rows() * row_bytes_); }
+  const BF16* bf16_rows() const override {
+    const bool is_aligned = reinterpret_cast<uintptr_t>(data_) % alignof(BF16) == 0;
+    return type_ == GgmlType::kBF16 && is_aligned ? reinterpret_cast<const BF16*>(data_) : nullptr;
+  }
   void dequantize(const Kernels& kernels, int64_t first, int64_t count, float* out) const override {
     decode(kernels.blocks(type_).dequantize, first, count, out);
   }

@@ -53,6 +53,8 @@ class QuantizedMatrix {
   int64_t cols() const { return cols_; }
   // Bytes of codes and scales: what a product reads.
   virtual size_t size_bytes() const = 0;
+  // The rows as they lie, dense, where they are held as bf16; else null.
+  virtual const BF16* bf16_rows() const { return nullptr; }
 
   // Rows [first, first + count) in f32 or bf16, dense [count, cols]. bf16 is f32 rounded once.
   virtual void dequantize(const Kernels& kernels, int64_t first, int64_t count,

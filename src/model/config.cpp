@@ -58,6 +58,16 @@ void read_sizes(const ConfigReader& reader, ModelConfig& c) {
       reader.fail("num_experts_per_tok is above num_local_experts");
     }
   }
+  // Below it no product of sizes overflows.
+  constexpr double kMostWeights = 0x1p45;
+  const auto d = [](int64_t x) { return static_cast<double>(x); };
+  const double attention = 2.0 * d(c.hidden_size) * d(c.head_dim) * d(c.num_heads + c.num_kv_heads);
+  const double mlp =
+      3.0 * d(c.hidden_size) * d(c.intermediate_size) * d(std::max<int64_t>(1, c.num_experts));
+  if (d(c.num_layers) * (attention + mlp) + 2.0 * d(c.vocab_size) * d(c.hidden_size) >
+      kMostWeights) {
+    reader.fail("sizes beyond any model: more than 35 trillion weights");
+  }
 }
 
 void read_numbers(const ConfigReader& reader, ModelConfig& c) {

@@ -61,10 +61,10 @@ struct ModelConfig {
   float embedding_scale() const;
   // Of attention scores.
   float attention_scale() const;
-  // Numbers of trained weights, and of those that a token is multiplied by (without the input
-  // table; of experts only those that a token takes).
+  // Numbers of weights of the model, and of linear layers those that a token is multiplied by (of
+  // experts those that it takes).
   int64_t num_parameters() const;
-  int64_t num_linear_weights() const;
+  int64_t num_linear_weights_a_token() const;
 };
 
 // Reads the older and the newer key forms (rope_scaling or rope_parameters, torch_dtype or dtype,

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 
+#include "engine/cpu/gemm.h"
 #include "engine/random.h"
 #include "formats/safetensors.h"
 #include "model/lora.h"
@@ -35,6 +36,10 @@ void multiply_as_stored(Parameter& p, DType dtype) {
 
 }  // namespace
 
+bool trains_as_stored(DType computing, DType stored) {
+  return computing == DType::kF32 && stored == DType::kBF16 && gemm_widens_bf16();
+}
+
 std::string_view trained_base_word(const BaseFormat& format) {
   if (!format.linear) return "full";
   return *format.linear == QuantFormat::kInt8 ? "int8" : "nf4";
@@ -50,12 +55,12 @@ BaseFormat trained_base_format(std::string_view word) {
 }
 
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype) {
-  return load(folder, dtype, {}, nullptr);
+  return load(folder, dtype, {}, nullptr, {});
 }
 
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device& device) {
-  return load(folder, dtype, format, &device);
+  return load(folder, dtype, format, &device, {});
 }
 
 std::unique_ptr<Decoder> Decoder::load_to_answer(const fs::path& folder, const fs::path& adapter,
@@ -65,15 +70,31 @@ std::unique_ptr<Decoder> Decoder::load_to_answer(const fs::path& folder, const f
       !adapter.empty() &&
       !read_peft_config(adapter / "adapter_config.json").modules_to_save.empty();
   // bf16 is what nearly all files hold; f32 that comes of it is only larger.
-  return load(folder, dtype, format, &device, dtype == DType::kF32 && !brings_whole);
+  Loading loading;
+  loading.keeps_type = [&](const WeightSlot& slot, DType) {
+    return dtype == DType::kF32 && (slot.role == WeightRole::kLinear || !brings_whole);
+  };
+  return load(folder, dtype, format, &device, loading);
+}
+
+std::unique_ptr<Decoder> Decoder::load_to_train(const fs::path& folder, DType dtype,
+                                                const BaseFormat& format, bool trains_whole,
+                                                Device& device) {
+  Loading loading;
+  loading.checks_mapped = true;
+  loading.keeps_type = [&](const WeightSlot& slot, DType stored) {
+    return trains_as_stored(dtype, stored) && (slot.role == WeightRole::kLinear || !trains_whole);
+  };
+  return load(folder, dtype, format, &device, loading);
 }
 
 std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device* device,
-                                       bool keeps_stored_types) {
+                                       const Loading& loading) {
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = load_model_config(folder);
   decoder->dtype_ = dtype;
+  const bool has_tied_head = decoder->config_.tie_word_embeddings;
   const SafetensorsSet set = SafetensorsSet::open(folder);
   const std::vector<WeightSlot> slots = decoder->slots();
   for (const WeightSlot& slot : slots) {
@@ -86,10 +107,16 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
       set.file_of(slot.name)->release(set.at(slot.name).bytes);
       continue;
     }
-    const bool keeps_type = keeps_stored_types && slot.is_matrix();
+    const bool keeps_type = slot.is_matrix() && loading.keeps_type &&
+                            loading.keeps_type(slot, stored_dtype(set, slot, folder.string()));
     Tensor stored = load_weight(set, slot, keeps_type ? std::nullopt : std::optional(dtype),
                                 decoder->config_, folder.string());
     const bool is_mapped = stored.owned_bytes() == 0;
+    // Of a table that is not the head only some lines are ever read.
+    const bool is_table = slot.parameter == &decoder->embedding() && !has_tied_head;
+    if (loading.checks_mapped && is_mapped && !is_table) {
+      check_finite(stored, slot.name, folder.string());
+    }
     slot.parameter->value = std::move(stored);
     if (keeps_type && slot.parameter->value.dtype() != dtype)
       multiply_as_stored(*slot.parameter, dtype);
@@ -137,7 +164,8 @@ std::unique_ptr<Decoder> Decoder::random(const ModelConfig& config, DType dtype,
   return decoder;
 }
 
-std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype) {
+std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype,
+                                        std::optional<DType> stored) {
   // A prime length, so that neighbouring lines differ.
   constexpr int64_t kBlock = 65521;
   Tensor block = Tensor::zeros({kBlock}, DType::kF32);
@@ -145,19 +173,21 @@ std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype) 
     const uint64_t key = random_key({1, static_cast<uint64_t>(i)});
     block.mutable_f32()[i] = static_cast<float>(normal(key) * 0.02);
   }
-  if (dtype != DType::kF32) block = block.cast(dtype);
+  const DType held = stored.value_or(dtype);
+  if (held != DType::kF32) block = block.cast(held);
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = config;
   decoder->dtype_ = dtype;
   for (const WeightSlot& slot : decoder->slots()) {
     slot.parameter->name = slot.name;
     Tensor& value = slot.parameter->value;
-    value = Tensor::zeros(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
+    value = Tensor::zeros(slot.shape, slot.is_matrix() ? held : DType::kF32);
     if (slot.is_matrix()) {
       auto* out = static_cast<std::byte*>(value.mutable_data());
       for (size_t at = 0; at < value.size_bytes(); at += block.size_bytes()) {
         std::memcpy(out + at, block.data(), std::min(block.size_bytes(), value.size_bytes() - at));
       }
+      if (held != dtype) multiply_as_stored(*slot.parameter, dtype);
     } else if (slot.role == WeightRole::kNorm) {
       std::fill_n(value.mutable_f32(), value.numel(), 1.0f);
     } else if (slot.role == WeightRole::kRouter) {
@@ -176,8 +206,9 @@ std::unique_ptr<Decoder> Decoder::shapes(const ModelConfig& config, DType dtype)
   decoder->dtype_ = dtype;
   for (const WeightSlot& slot : decoder->slots()) {
     slot.parameter->name = slot.name;
-    slot.parameter->value =
-        Tensor::zeros_without_memory(slot.shape, slot.is_matrix() ? dtype : DType::kF32);
+    slot.parameter->value = slot.is_matrix()
+                                ? Tensor::shape_only(slot.shape, dtype)
+                                : Tensor::zeros_without_memory(slot.shape, DType::kF32);
   }
   return decoder;
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,9 @@ struct BaseFormat {
 // layers in 8 or 4 bits or in full, the head always in full.
 inline constexpr std::array<std::string_view, 3> kTrainedBaseWords{"full", "int8", "nf4"};
 std::string_view trained_base_word(const BaseFormat& format);
+// Whether frozen matrices of that stored type are multiplied as they lie in their file while an
+// adapter trains in the computing type: half the memory, the same bits.
+bool trains_as_stored(DType computing, DType stored);
 // Throws Error(kFormat) for another word.
 BaseFormat trained_base_format(std::string_view word);
 
@@ -66,6 +70,12 @@ class Decoder {
   static std::unique_ptr<Decoder> load_to_answer(const fs::path& folder, const fs::path& adapter,
                                                  DType dtype, const BaseFormat& format,
                                                  Device& device);
+  // The same for a decoder that an adapter trains on: see trains_as_stored() for what is not
+  // converted. trains_whole: the embedding or the head trains, too. Mapped matrices are searched
+  // for NaN and infinities as well, but for a table that is not the head.
+  static std::unique_ptr<Decoder> load_to_train(const fs::path& folder, DType dtype,
+                                                const BaseFormat& format, bool trains_whole,
+                                                Device& device);
   // From a GGUF file, whose keys and tensors alone say what the model is. Matrices are multiplied
   // in the file's own types. Throws Error(kFormat) naming file and key or tensor.
   // The decoder keeps a mapped file alive; bytes given to GgufFile::parse() must outlive it.
@@ -74,8 +84,10 @@ class Decoder {
   // by sqrt(2 * layers), as in GPT-2); for pre-training and for measuring speed.
   static std::unique_ptr<Decoder> random(const ModelConfig& config, DType dtype, uint64_t seed);
   // Weights of the same spread from one small block of normals that repeats; for measuring the
-  // speed of large shapes, which random() would take minutes to fill. Never for training.
-  static std::unique_ptr<Decoder> tiled(const ModelConfig& config, DType dtype);
+  // speed of large shapes, which random() would take minutes to fill. Never for training. Matrices
+  // are multiplied as they are `stored`, if that is given.
+  static std::unique_ptr<Decoder> tiled(const ModelConfig& config, DType dtype,
+                                        std::optional<DType> stored = std::nullopt);
   // Shapes alone: every weight reads as zero and takes no memory. For plans.
   static std::unique_ptr<Decoder> shapes(const ModelConfig& config, DType dtype);
 
@@ -110,10 +122,16 @@ class Decoder {
   void save(const fs::path& folder);
 
  private:
+  // What happens to matrices that are not quantized.
+  struct Loading {
+    // Which of them stay in the type of their file; none: no matrix does.
+    std::function<bool(const WeightSlot& slot, DType stored)> keeps_type;
+    bool checks_mapped = false;  // for NaN and infinities
+  };
   Decoder() = default;
   static std::unique_ptr<Decoder> load(const fs::path& folder, DType dtype,
                                        const BaseFormat& format, Device* device,
-                                       bool keeps_stored_types = false);
+                                       const Loading& loading);
 
   ModelConfig config_;
   DType dtype_ = DType::kF32;

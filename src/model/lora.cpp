@@ -45,10 +45,15 @@ void check_all_used(const char* pattern_name, const std::vector<std::string>& ke
               "remove it, or write the end of a targeted module's name");
 }
 
-// A copy of a base weight with f32 elements to train.
-std::unique_ptr<Parameter> trained_copy(const Parameter& base, const char* module) {
+// A copy of a base weight with f32 elements to train; its shape alone without memory.
+std::unique_ptr<Parameter> trained_copy(const Parameter& base, const char* module,
+                                        bool has_memory) {
   auto copy = std::make_unique<Parameter>();
   copy->name = peft_saved_key(module);
+  if (!has_memory) {
+    copy->value = Tensor::shape_only(base.value.shape(), base.value.dtype());
+    return copy;
+  }
   copy->value = base.value.cast(base.value.dtype());
   if (base.value.dtype() != DType::kF32) copy->master = base.value.cast(DType::kF32);
   return copy;
@@ -72,20 +77,24 @@ float LoraAdapter::scale_of(const std::string& module) const {
   return static_cast<float>(alpha / (options_.use_rslora ? std::sqrt(rank) : rank));
 }
 
-Lora& LoraAdapter::add_layer(const std::string& module, int64_t in, int64_t out) {
+Lora& LoraAdapter::add_layer(const std::string& module, int64_t in, int64_t out, bool has_memory) {
+  const auto values = [&](std::vector<int64_t> shape, Arena* arena) {
+    return has_memory ? Tensor::zeros(std::move(shape), DType::kF32, arena)
+                      : Tensor::shape_only(std::move(shape), DType::kF32);
+  };
   auto lora = std::make_unique<Lora>();
   lora->rank = rank_of(module);
   lora->scale = scale_of(module);
   lora->dropout = static_cast<float>(options_.dropout);
   lora->key = name_key(module);
   lora->a.name = peft_key(module, "lora_A.weight");
-  lora->a.value = Tensor::zeros({lora->rank, in}, DType::kF32, &memory_);
+  lora->a.value = values({lora->rank, in}, &memory_);
   lora->bt.name = peft_key(module, "lora_B.weight");
-  lora->bt.value = Tensor::zeros({lora->rank, out}, DType::kF32, &memory_);
+  lora->bt.value = values({lora->rank, out}, &memory_);
   if (options_.use_dora) {
     lora->dora = std::make_unique<Dora>();
     lora->dora->magnitude.name = peft_key(module, "lora_magnitude_vector");
-    lora->dora->magnitude.value = Tensor::zeros({out}, DType::kF32);
+    lora->dora->magnitude.value = values({out}, nullptr);
   }
   layers_.emplace_back(module, std::move(lora));
   by_name_[module] = layers_.back().second.get();
@@ -129,33 +138,46 @@ void LoraAdapter::check_fits(Decoder& decoder) const {
   check_all_used("alpha_pattern", keys_of(options_.alpha_pattern), targeted);
 }
 
-std::unique_ptr<LoraAdapter> LoraAdapter::create(Decoder& decoder, const LoraOptions& options,
-                                                 uint64_t seed) {
+std::unique_ptr<LoraAdapter> LoraAdapter::make(Decoder& decoder, const LoraOptions& options,
+                                               bool has_memory) {
   std::unique_ptr<LoraAdapter> adapter(new LoraAdapter(options, decoder));
   adapter->check_fits(decoder);
   for (const auto& [module, weight] : decoder.linear_layers()) {
     if (!is_target(options.target_modules, module)) continue;
-    const int64_t in = weight->value.dim(1);
-    Lora& lora = adapter->add_layer(module, in, weight->value.dim(0));
-    const double bound = 1.0 / std::sqrt(static_cast<double>(in));
-    float* a = lora.a.value.mutable_f32();
-    for (int64_t i = 0; i < lora.a.value.numel(); ++i) {
-      const uint64_t key = random_key({seed, lora.key, static_cast<uint64_t>(i)});
-      a[i] = static_cast<float>((2.0 * uniform(key) - 1.0) * bound);
-    }
-    if (lora.dora) {
-      const std::vector<float> norms = row_norms(*weight, kernels(isa_tier()));
-      std::copy(norms.begin(), norms.end(), lora.dora->magnitude.value.mutable_f32());
-    }
+    adapter->add_layer(module, weight->value.dim(1), weight->value.dim(0), has_memory);
   }
   for (const std::string& module : options.modules_to_save) {
     if (module == kEmbedTokens) {
-      adapter->embedding_ = trained_copy(decoder.embedding(), kEmbedTokens);
+      adapter->embedding_ = trained_copy(decoder.embedding(), kEmbedTokens, has_memory);
     } else if (module == kLmHead) {
-      adapter->head_ = trained_copy(decoder.head(), kLmHead);
+      adapter->head_ = trained_copy(decoder.head(), kLmHead, has_memory);
     } else {
       throw Error(ErrorKind::kTrain, "module \"" + module + "\" cannot be trained whole",
                   std::string("only ") + kEmbedTokens + " and " + kLmHead + " can");
+    }
+  }
+  return adapter;
+}
+
+std::unique_ptr<LoraAdapter> LoraAdapter::shapes(Decoder& decoder, const LoraOptions& options) {
+  return make(decoder, options, false);
+}
+
+std::unique_ptr<LoraAdapter> LoraAdapter::create(Decoder& decoder, const LoraOptions& options,
+                                                 uint64_t seed) {
+  std::unique_ptr<LoraAdapter> adapter = make(decoder, options, true);
+  for (const auto& [module, weight] : decoder.linear_layers()) {
+    Lora* lora = adapter->find(module);
+    if (lora == nullptr) continue;
+    const double bound = 1.0 / std::sqrt(static_cast<double>(weight->value.dim(1)));
+    float* a = lora->a.value.mutable_f32();
+    for (int64_t i = 0; i < lora->a.value.numel(); ++i) {
+      const uint64_t key = random_key({seed, lora->key, static_cast<uint64_t>(i)});
+      a[i] = static_cast<float>((2.0 * uniform(key) - 1.0) * bound);
+    }
+    if (lora->dora) {
+      const std::vector<float> norms = row_norms(*weight, kernels(isa_tier()));
+      std::copy(norms.begin(), norms.end(), lora->dora->magnitude.value.mutable_f32());
     }
   }
   return adapter;

@@ -50,6 +50,8 @@ class LoraAdapter {
   // a target or pattern that names no layer, and a rank that is larger than a layer.
   static std::unique_ptr<LoraAdapter> create(Decoder& decoder, const LoraOptions& options,
                                              uint64_t seed);
+  // The same without numbers, for plans: every parameter has its shape, and no data.
+  static std::unique_ptr<LoraAdapter> shapes(Decoder& decoder, const LoraOptions& options);
   // Reads adapter_config.json and adapter_model.safetensors (f32, bf16 or f16). Throws
   // Error(kFormat or kInference) naming file and tensor for anything that does not fit the decoder.
   static std::unique_ptr<LoraAdapter> load(const fs::path& folder, Decoder& decoder);
@@ -77,7 +79,10 @@ class LoraAdapter {
  private:
   // Options that are already checked, and the names of the base's linear layers.
   LoraAdapter(LoraOptions options, Decoder& decoder);
-  Lora& add_layer(const std::string& module, int64_t in, int64_t out);
+  // Layers and copies without their numbers: where they lie, or their shapes alone.
+  static std::unique_ptr<LoraAdapter> make(Decoder& decoder, const LoraOptions& options,
+                                           bool has_memory);
+  Lora& add_layer(const std::string& module, int64_t in, int64_t out, bool has_memory = true);
   int64_t rank_of(const std::string& module) const;
   float scale_of(const std::string& module) const;
   // Every name that the list needs so that exactly this adapter's layers are targeted, sorted.

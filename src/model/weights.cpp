@@ -150,6 +150,8 @@ int64_t first_not_finite(const void* data, int64_t n, Bits exponent) {
   return count == 0 ? -1 : std::find_if(bits, bits + n, is_bad) - bits;
 }
 
+}  // namespace
+
 void check_finite(const Tensor& tensor, const std::string& name, const std::string& folder) {
   const void* data = tensor.data();
   const int64_t bad = tensor.dtype() == DType::kBF16
@@ -163,8 +165,6 @@ void check_finite(const Tensor& tensor, const std::string& name, const std::stri
                   std::to_string(bad),
               "the weights are damaged; download them again", {folder, 0, 0});
 }
-
-}  // namespace
 
 std::vector<WeightSlot> weight_slots(const ModelConfig& config, DecoderWeights& weights) {
   SlotList list(config);
@@ -188,6 +188,10 @@ const SafetensorsTensor& require_weight(const SafetensorsSet& set, const WeightS
   }
   stored_type(*found, folder);  // throws
   return *found;
+}
+
+DType stored_dtype(const SafetensorsSet& set, const WeightSlot& slot, const std::string& folder) {
+  return stored_type(require_weight(set, slot, folder), folder);
 }
 
 Tensor load_weight(const SafetensorsSet& set, const WeightSlot& slot, std::optional<DType> dtype,
@@ -231,6 +235,22 @@ void check_no_extra_weights(const SafetensorsSet& set, const std::vector<WeightS
               "config.json and the weight files do not belong together", {folder, 0, 0});
 }
 
+std::optional<DType> check_weight_files(const fs::path& folder, const ModelConfig& config) {
+  const SafetensorsSet set = SafetensorsSet::open(folder);
+  DecoderWeights none;
+  const std::vector<WeightSlot> slots = weight_slots(config, none);
+  std::optional<DType> type;
+  bool is_mixed = false;
+  for (const WeightSlot& slot : slots) {
+    const DType stored = stored_dtype(set, slot, folder.string());
+    if (!slot.is_matrix()) continue;
+    is_mixed |= type && *type != stored;
+    type = stored;
+  }
+  check_no_extra_weights(set, slots, config, folder.string());
+  return is_mixed ? std::nullopt : type;
+}
+
 int64_t ModelConfig::num_parameters() const {
   DecoderWeights none;
   int64_t total = 0;
@@ -238,7 +258,7 @@ int64_t ModelConfig::num_parameters() const {
   return total;
 }
 
-int64_t ModelConfig::num_linear_weights() const {
+int64_t ModelConfig::num_linear_weights_a_token() const {
   DecoderWeights none;
   int64_t all = 0;
   int64_t of_experts = 0;

@@ -72,6 +72,16 @@ std::vector<WeightSlot> weight_slots(const ModelConfig& config, DecoderWeights& 
 const SafetensorsTensor& require_weight(const SafetensorsSet& set, const WeightSlot& slot,
                                         const std::string& folder);
 
+// The type of a slot's tensor in the files. Throws as above.
+DType stored_dtype(const SafetensorsSet& set, const WeightSlot& slot, const std::string& folder);
+
+// Looks at the headers alone: the type of all matrices, none where they differ. Throws Error(kBase)
+// naming tensor and folder for one that is missing, of another shape or type, or not used.
+std::optional<DType> check_weight_files(const fs::path& folder, const ModelConfig& config);
+
+// Throws Error(kBase) naming tensor, element and folder for NaN and infinities in f32, bf16 or f16.
+void check_finite(const Tensor& tensor, const std::string& name, const std::string& folder);
+
 // The tensor of a slot; matrices in `dtype`, or in the file's own. A view of the file where its
 // type is right. Norms stored as w - 1 become w. Vectors, and matrices that are converted, are
 // searched for NaN and infinities; what is mapped is not read. Throws Error(kBase) naming tensor

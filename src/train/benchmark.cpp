@@ -111,10 +111,14 @@ uint64_t predicted_bytes(const ModelConfig& shapes, DType dtype, const LoraOptio
   in.lora = lora;
   in.num_threads = threads;
   in.program_bytes = resident_bytes();
-  in.weight_file_bytes = static_cast<uint64_t>(shapes.num_parameters()) * dtype_size(dtype);
   in.longest_row = row_tokens;
   in.step_tokens = tokens;
   return MemoryModel(in).needs(tokens, Recompute::kNothing).total();
+}
+
+// As a run holds a base whose files are in bf16, as nearly all are.
+DType held_type(DType dtype) {
+  return trains_as_stored(dtype, DType::kBF16) ? DType::kBF16 : dtype;
 }
 
 void check_memory(const ModelConfig& shapes, DType dtype) {
@@ -142,7 +146,7 @@ StepFlops step_flops(const ModelConfig& c, int64_t rows, int64_t row_tokens, int
   // No adapter lies below q, k and v of the lowest layer, so nobody asks for their input's
   // gradient.
   const double lowest = hidden * (q + 2 * kv);
-  const double weights = d(c.num_linear_weights());
+  const double weights = d(c.num_linear_weights_a_token());
   StepFlops flops;
   flops.linear = 2 * tokens * (2 * (weights + head) - lowest);
   // Inputs and outputs of the seven layers, each met by A or B twice forward-and-back and once more
@@ -179,7 +183,7 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
   result.predicted_rss_mb = static_cast<double>(predicted_bytes(shapes, dtype, lora, result.threads,
                                                                 tokens, row_tokens)) /
                             1048576.0;
-  auto decoder = Decoder::tiled(shapes, dtype);
+  auto decoder = Decoder::tiled(shapes, dtype, held_type(dtype));
   const auto adapter = LoraAdapter::create(*decoder, lora, 1);
   adapter->set_trainable();
   {

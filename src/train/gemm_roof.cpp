@@ -104,9 +104,15 @@ void GemmRoof::prepare(const RoofSetting& setting, size_t num_products) {
   tasks_.clear();
   packed_.clear();
   setting_ = setting;
-  const auto element = static_cast<int64_t>(dtype_size(dtype_));
   for (size_t i = 0; i < num_products; ++i) {
     const RoofProduct& p = products_[i];
+    WeightRows rows = p.weight->rows_as_they_lie().value();
+    Tensor widened;
+    if (setting.packed && rows.dtype != dtype_) {
+      widened = Tensor::zeros(p.weight->value.shape(), dtype_);
+      p.weight->quantized->dequantize(device_.kernels(), 0, widened.dim(0), widened.mutable_f32());
+      rows = {static_cast<const std::byte*>(widened.data()), dtype_};
+    }
     for (int64_t col = 0; col < p.outer(); col += kTaskCols) {
       const int64_t cols = std::min(kTaskCols, p.outer() - col);
       if (setting.packed) {
@@ -117,9 +123,8 @@ void GemmRoof::prepare(const RoofSetting& setting, size_t num_products) {
         shape.ldb = p.weight->value.dim(1);
         shape.trans_b = !p.is_input_gradient;
         shape.dtype = dtype_;
-        const auto* weight = static_cast<const std::byte*>(p.weight->value.data());
-        const int64_t offset = p.is_input_gradient ? col : col * shape.ldb;
-        packed_.emplace_back(shape, weight + offset * element, device_.pool().num_threads());
+        packed_.emplace_back(shape, rows.at(p.is_input_gradient ? col : col * shape.ldb),
+                             device_.pool().num_threads());
       }
       for (int64_t first = 0; first < tokens_; first += setting.tile_tokens) {
         tasks_.push_back(
@@ -138,7 +143,6 @@ const std::byte* GemmRoof::input_lines(const Task& task) const {
 }
 
 double GemmRoof::run_tasks() {
-  const auto element = static_cast<int64_t>(dtype_size(dtype_));
   const auto begin = std::chrono::steady_clock::now();
   device_.pool().run(static_cast<int64_t>(tasks_.size()), [&](int64_t index, int worker) {
     const Task& t = tasks_[static_cast<size_t>(index)];
@@ -158,9 +162,9 @@ double GemmRoof::run_tasks() {
     shape.trans_b = !p.is_input_gradient;
     shape.input = dtype_;
     shape.output = dtype_;
-    const auto* weight = static_cast<const std::byte*>(p.weight->value.data());
-    const int64_t offset = p.is_input_gradient ? t.col : t.col * shape.ldb;
-    gemm(shape, input_lines(t), weight + offset * element, output);
+    const WeightRows rows = p.weight->rows_as_they_lie().value();
+    shape.b_is_bf16 = rows.dtype != dtype_;
+    gemm(shape, input_lines(t), rows.at(p.is_input_gradient ? t.col : t.col * shape.ldb), output);
   });
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }

@@ -22,9 +22,8 @@ constexpr int64_t kFewTokens = 256;
 // keeps, a process. Measured: 5 to 9 MiB on two workers.
 constexpr uint64_t kProductsBytes = uint64_t{3} << 20;
 constexpr uint64_t kOtherBytes = uint64_t{4} << 20;
-// Weights and gradient, two moments, the copy that is kept and its successor, the last; and the
-// training state of four more while it is written.
-constexpr uint64_t kAdapterCopies = 11;
+// Weights and gradient, two moments, the copy that is kept and its successor, the last.
+constexpr uint64_t kAdapterCopies = 7;
 // A read brings in so much of a mapped table around the line that it wants.
 constexpr uint64_t kFaultAroundBytes = 65536;
 // What the kept lines of frozen layers may take when nothing limits them.
@@ -49,16 +48,11 @@ bool visit_choices(int64_t most, int64_t least,
   }
 }
 
-// Frozen weights with quantized layers, and the buffer that the largest group of them is decoded
-// into.
-uint64_t quantized_base_bytes(const ModelConfig& m, DType dtype, QuantFormat format) {
-  const auto type = static_cast<int64_t>(dtype_size(dtype));
-  const int64_t linear = m.num_linear_weights();
-  const int64_t group = m.hidden_size * std::max(2 * m.intermediate_size,
-                                                 m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+// Bytes of a quantized matrix: its rows end with a whole block.
+double quantized_bytes(const std::vector<int64_t>& shape, QuantFormat format) {
+  const int64_t blocks = (shape[1] + kQuantBlock - 1) / kQuantBlock;
   const double bits = format == QuantFormat::kNF4 ? 4.13 : 8.5;
-  return static_cast<uint64_t>(static_cast<double>(linear) * bits / 8) +
-         static_cast<uint64_t>((m.num_parameters() - linear + group) * type);
+  return static_cast<double>(shape[0] * blocks * kQuantBlock) * bits / 8;
 }
 
 }  // namespace
@@ -82,23 +76,43 @@ struct MemoryModel::State {
     return static_cast<uint64_t>(adapter->num_parameters()) * sizeof(float) * kAdapterCopies;
   }
 
+  // As Decoder::load_to_train() holds the weights.
   uint64_t weight_bytes() const {
     const ModelConfig& m = *input.model;
-    if (input.base_format.linear) {
-      return quantized_base_bytes(m, input.dtype, *input.base_format.linear);
+    const auto format = input.base_format.linear;
+    const bool is_mapped = input.stored_type == input.dtype;
+    const bool is_kept = input.stored_type && trains_as_stored(input.dtype, *input.stored_type);
+    double bytes = 0;
+    for (const WeightSlot& slot : decoder->slots()) {
+      auto count = static_cast<double>(slot.parameter->value.numel());
+      if (slot.role == WeightRole::kLinear && format) {
+        bytes += quantized_bytes(slot.shape, *format);
+        continue;
+      }
+      const bool is_linear = slot.role == WeightRole::kLinear;
+      const bool keeps_type = is_kept && (is_linear || input.lora.modules_to_save.empty());
+      const DType held = !slot.is_matrix() ? DType::kF32
+                         : keeps_type      ? *input.stored_type
+                                           : input.dtype;
+      double size = count * static_cast<double>(dtype_size(held));
+      if (slot.role == WeightRole::kEmbedding && !m.tie_word_embeddings &&
+          (is_mapped || keeps_type)) {
+        // Only the lines of the document's tokens are read.
+        const double line =
+            static_cast<double>(slot.shape[1]) * static_cast<double>(dtype_size(held));
+        size = std::min(size, static_cast<double>(std::max<int64_t>(1, input.reused_tokens)) *
+                                  std::max(line, static_cast<double>(kFaultAroundBytes)));
+      }
+      bytes += size;
     }
-    const auto parameters = static_cast<uint64_t>(m.num_parameters());
-    const uint64_t all = parameters * dtype_size(input.dtype);
-    const uint64_t file = input.weight_file_bytes > 0 ? input.weight_file_bytes : parameters * 2;
-    // Of an untied table only the lines of the document's tokens are read.
-    if (!m.tie_word_embeddings && file == all) {
-      const auto line = static_cast<uint64_t>(m.hidden_size) * dtype_size(input.dtype);
-      const uint64_t table = static_cast<uint64_t>(m.vocab_size) * line;
-      const uint64_t read = static_cast<uint64_t>(std::max<int64_t>(1, input.reused_tokens)) *
-                            std::max(line, kFaultAroundBytes);
-      return all - table + std::min(table, read);
+    if (format) {
+      // The largest group of layers, decoded.
+      const int64_t group =
+          m.hidden_size *
+          std::max(2 * m.intermediate_size, m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+      bytes += static_cast<double>(group) * static_cast<double>(dtype_size(input.dtype));
     }
-    return all;
+    return static_cast<uint64_t>(bytes);
   }
 };
 
@@ -106,7 +120,7 @@ MemoryModel::MemoryModel(const MemoryInput& input) : state_(std::make_unique<Sta
   State& s = *state_;
   s.input = input;
   s.decoder = Decoder::shapes(*input.model, input.dtype);
-  s.adapter = LoraAdapter::create(*s.decoder, input.lora, 0);
+  s.adapter = LoraAdapter::shapes(*s.decoder, input.lora);
   for (Parameter* p : s.adapter->parameters()) p->trains = true;
   s.loss = build_graph(*s.decoder, s.adapter.get(), GraphUse::kLoss, 1);
 }
@@ -194,14 +208,25 @@ MemoryPlan plan_memory(const MemoryInput& input) {
     if (is_ok) fits = middle * kTokenBlock;
     (is_ok ? low : high) = is_ok ? middle + 1 : middle;
   }
+  std::string other_form;
+  if (!input.base_format.linear) {
+    MemoryInput quantized = input;
+    quantized.base_format = BaseFormat::qlora();
+    const uint64_t bytes = MemoryModel(quantized).needs(least, Recompute::kLayers).total();
+    if (bytes <= input.limit_bytes) {
+      other_form = fmt::format("--weights nf4 needs about {} MiB and fits; or ", mib(bytes));
+    }
+  }
   throw Error(
       ErrorKind::kTrain,
       fmt::format("training needs about {} MiB of memory, {} MiB are {}", mib(plan.needs.total()),
                   input.limit_bytes >> 20, input.limit_is_asked ? "allowed" : "free"),
-      fits > 0 ? fmt::format("write training.sequence_len: {} or less, or use a smaller base", fits)
+      other_form +
+          (fits > 0
+               ? fmt::format("write training.sequence_len: {} or less, or use a smaller base", fits)
                : fmt::format("no shorter rows would fit: {} MiB are for the base and its adapter; "
                              "use a smaller base",
-                             mib(plan.needs.total() - plan.needs.activations)));
+                             mib(plan.needs.total() - plan.needs.activations))));
 }
 
 }  // namespace dlm

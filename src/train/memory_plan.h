@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/recompute.h"
@@ -33,14 +34,15 @@ struct MemoryInput {
   LoraOptions lora;
   BaseFormat base_format;
   int num_threads = 1;
-  uint64_t program_bytes = 0;      // resident now
-  uint64_t weight_file_bytes = 0;  // 0: as bf16
-  int64_t longest_row = 0;         // tokens; no batch can be smaller
-  int64_t step_tokens = 0;         // of an optimizer step; no batch is larger
-  int64_t reused_tokens = 0;       // of rows that are trained on more than once
-  uint64_t limit_bytes = 0;        // of the peak; 0: none
-  bool limit_is_asked = false;     // by --max-mem, not by the machine
-  bool may_exceed = false;         // gives the smallest choice where none fits
+  uint64_t program_bytes = 0;  // resident now
+  // The type of all matrices in the base's files; none: they differ.
+  std::optional<DType> stored_type = DType::kBF16;
+  int64_t longest_row = 0;      // tokens; no batch can be smaller
+  int64_t step_tokens = 0;      // of an optimizer step; no batch is larger
+  int64_t reused_tokens = 0;    // of rows that are trained on more than once
+  uint64_t limit_bytes = 0;     // of the peak; 0: none
+  bool limit_is_asked = false;  // by --max-mem, not by the machine
+  bool may_exceed = false;      // gives the smallest choice where none fits
 };
 
 struct MemoryPlan {

@@ -31,7 +31,7 @@ double rate_for(int64_t num_parameters) {
 // for the input gradient of each weight.
 double flops_per_token(const ModelConfig& m) {
   const double head = static_cast<double>(m.vocab_size * m.hidden_size);
-  return 4.0 * (static_cast<double>(m.num_linear_weights()) + head);
+  return 4.0 * (static_cast<double>(m.num_linear_weights_a_token()) + head);
 }
 
 // The embedding and the head have no low-rank pair: named as targets, they are trained whole.
@@ -48,7 +48,7 @@ MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t ste
   m.base_format = p.base_format;
   m.num_threads = in.num_threads;
   m.program_bytes = in.program_bytes;
-  m.weight_file_bytes = in.weight_file_bytes;
+  m.stored_type = in.stored_type;
   m.longest_row = in.longest_row;
   m.step_tokens = step_tokens;
   if (p.steps * p.rows_per_step > in.num_rows) m.reused_tokens = in.num_tokens + in.general_tokens;

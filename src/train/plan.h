@@ -31,10 +31,11 @@ struct PlanInput {
   std::optional<BaseFormat> base_format;  // instead of what the adapter's kind says
   bool machine_has_bf16 = false;
   int num_threads = 1;
-  uint64_t memory_bytes = 0;       // that this run may still take; 0: not known
-  uint64_t max_memory_bytes = 0;   // that it may hold at its peak, asked for; 0: not asked
-  uint64_t program_bytes = 0;      // that it holds already
-  uint64_t weight_file_bytes = 0;  // 0: not known
+  uint64_t memory_bytes = 0;      // that this run may still take; 0: not known
+  uint64_t max_memory_bytes = 0;  // that it may hold at its peak, asked for; 0: not asked
+  uint64_t program_bytes = 0;     // that it holds already
+  std::optional<DType> stored_type =
+      DType::kBF16;                // of all matrices in the files; none: they differ
   bool may_exceed_memory = false;  // plans the least where nothing fits, instead of throwing
   double gflops = 0;               // matrix products of this machine; 0: not known
 };

@@ -8,8 +8,8 @@
 #include "data/split.h"
 #include "engine/cpu/gemm.h"
 #include "engine/random.h"
-#include "formats/safetensors.h"
 #include "infer/session.h"
+#include "model/weights.h"
 #include "store/store_layout.h"
 #include "support/error.h"
 #include "support/hash.h"
@@ -50,14 +50,6 @@ namespace {
 size_t text_bytes(const DocumentRows& rows) {
   size_t bytes = 0;
   for (const DocumentRow& row : rows.rows) bytes += row.num_bytes();
-  return bytes;
-}
-
-// Sizes of the weight files together.
-uint64_t weight_bytes(const fs::path& folder) {
-  uint64_t bytes = 0;
-  const SafetensorsSet set = SafetensorsSet::open(folder);
-  for (const SafetensorsFile& file : set.files()) bytes += fs::file_size(file.path());
   return bytes;
 }
 
@@ -255,7 +247,7 @@ PlanInput plan_input(const Prepared& p, Device& device, std::optional<int64_t> m
   in.num_threads = device.pool().num_threads();
   in.memory_bytes = available_memory_bytes();
   in.max_memory_bytes = max_memory_bytes;
-  in.weight_file_bytes = weight_bytes(p.base.folder);
+  in.stored_type = check_weight_files(p.base.folder, p.model_config);
   in.program_bytes = resident_bytes();
   return in;
 }

@@ -212,7 +212,7 @@ class Pretraining {
     const DType dtype = device_.preferred_dtype();
     // Forward, gradient of inputs and of weights: three products with each weight.
     const double flops =
-        6.0 * static_cast<double>(config_.num_linear_weights()) +
+        6.0 * static_cast<double>(config_.num_linear_weights_a_token()) +
         12.0 *
             static_cast<double>(config_.num_layers * config_.hidden_size * config_.max_positions) /
             2;

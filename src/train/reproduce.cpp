@@ -107,7 +107,8 @@ class Retraining {
   }
 
   void train(TrainingPlan plan) {
-    const auto decoder = Decoder::load(p_.base.folder, plan.dtype, plan.base_format, device_);
+    const auto decoder = Decoder::load_to_train(p_.base.folder, plan.dtype, plan.base_format,
+                                                !plan.modules_to_save.empty(), device_);
     const auto adapter =
         LoraAdapter::create(*decoder, lora_options(p_, plan), static_cast<uint64_t>(plan.seed));
     GeneralRows general;
@@ -116,8 +117,10 @@ class Retraining {
                                   p_.document.frontmatter.system_prompt, events_.on_general_row);
     }
     LoopEvents loop_events;
+    TrainingPlan shown = plan;
+    shown.steps = record_.steps();
     loop_events.on_step = [&](const StepReport& step) {
-      if (events_.on_step) events_.on_step(step, plan);
+      if (events_.on_step) events_.on_step(step, shown);
     };
     std::optional<LoopState> state;
     for (const RunPart& part : record_.parts) {

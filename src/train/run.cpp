@@ -172,7 +172,8 @@ class Run {
   }
 
   void load_model() {
-    decoder_ = Decoder::load(p_.base.folder, result_.plan.dtype, result_.plan.base_format, device_);
+    decoder_ = Decoder::load_to_train(p_.base.folder, result_.plan.dtype, result_.plan.base_format,
+                                      !result_.plan.modules_to_save.empty(), device_);
     adapter_ = LoraAdapter::create(*decoder_, lora_options(p_, result_.plan),
                                    static_cast<uint64_t>(result_.plan.seed));
     check_disk(store_, adapter_->num_parameters());

@@ -150,6 +150,37 @@ bool lines_keep_their_bits(DType dtype, int64_t least) {
   return true;
 }
 
+// Whether a B of bf16 beside an A of f32 gives the bits of the same B in f32.
+bool bf16_weights_are_widened() {
+  constexpr int64_t kSizes[][3] = {{1, 1, 1}, {3, 5, 7}, {17, 33, 40}, {33, 300, 530}};
+  for (const auto& [m, n, k] : kSizes) {
+    for (int bits = 0; bits < 8; ++bits) {
+      GemmShape s;
+      s.m = m;
+      s.n = n;
+      s.k = k;
+      s.trans_b = (bits & 1) != 0;
+      s.accumulate = (bits & 2) != 0;
+      const int64_t gap = (bits & 4) != 0 ? 3 : 0;
+      s.lda = k + gap;
+      s.ldb = (s.trans_b ? k : n) + gap;
+      s.ldc = n;
+      const Matrix a(m * s.lda, 1, DType::kF32);
+      const Matrix b((s.trans_b ? n : k) * s.ldb, 2, DType::kBF16);
+      std::vector<float> wide = numbers(m * n, 3);
+      std::vector<float> narrow = wide;
+      gemm(s, a.exact.data(), b.exact.data(), wide.data());
+      s.b_is_bf16 = true;
+      gemm(s, a.exact.data(), b.narrow.data(), narrow.data());
+      if (std::memcmp(wide.data(), narrow.data(), wide.size() * sizeof(float)) != 0) {
+        std::fprintf(stderr, "m %ld n %ld k %ld trans_b %d: other bits\n", m, n, k, s.trans_b);
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 class GemmDeathTest : public ::testing::TestWithParam<IsaTier> {
  protected:
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
@@ -189,6 +220,12 @@ TEST_P(GemmDeathTest, Bf16LinesKeepTheirBitsInEveryTile) {
   if (!has_bf16_products(GetParam())) GTEST_SKIP() << "skipped: no bf16 products on this tier";
   const int64_t least = GetParam() == IsaTier::kAvx512Bf16 ? 1 : 2;
   EXPECT_EXIT(in_tier(GetParam(), [&] { return lines_keep_their_bits(DType::kBF16, least); }),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST_P(GemmDeathTest, Bf16WeightsBesideF32GiveTheBitsOfWidenedOnes) {
+  if (GetParam() > IsaTier::kAvx2) GTEST_SKIP() << "skipped: not our own products on this tier";
+  EXPECT_EXIT(in_tier(GetParam(), [] { return gemm_widens_bf16() && bf16_weights_are_widened(); }),
               ::testing::ExitedWithCode(0), "");
 }
 

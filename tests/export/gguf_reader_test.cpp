@@ -57,7 +57,7 @@ class GgufFamily : public testing::TestWithParam<fs::path> {
     Exec exec(graph->graph, device_);
     exec.forward(batch);
     std::vector<float> out(static_cast<size_t>(exec.tokens() * config_.vocab_size));
-    project_to_vocabulary(exec.data<float>(graph->final), exec.tokens(), decoder.head().value,
+    project_to_vocabulary(exec.data<float>(graph->final), exec.tokens(), decoder.head(),
                           out.data());
     if (const double cap = decoder.config().final_softcap; cap > 0) {
       device_.kernels().softcap(out.data(), static_cast<int64_t>(out.size()), 1.0f,

@@ -46,7 +46,7 @@ void expect_logits(Decoder& decoder, LoraAdapter* adapter, Device& device,
   exec.forward(batch);
   std::vector<float> logits(ids.size() * static_cast<size_t>(decoder.config().vocab_size));
   ASSERT_EQ(bytes.size(), logits.size() * sizeof(float));
-  project_to_vocabulary(exec.data<float>(graph->final), exec.tokens(), decoder.head().value,
+  project_to_vocabulary(exec.data<float>(graph->final), exec.tokens(), decoder.head(),
                         logits.data());
   float worst = 0;
   for (size_t i = 0; i < logits.size(); ++i) {

@@ -115,6 +115,23 @@ TEST_F(AdapterTest, StartsAsTheBaseInEveryKind) {
   }
 }
 
+// For plans: the same parameters, and no memory.
+TEST_F(AdapterTest, ShapesAreThoseOfAnAdapter) {
+  options_.use_dora = true;
+  options_.modules_to_save = {kEmbedTokens, kLmHead};
+  const auto adapter = create();
+  const auto shapes = LoraAdapter::shapes(*decoder_, options_);
+  const std::vector<Parameter*> real = adapter->parameters();
+  const std::vector<Parameter*> planned = shapes->parameters();
+  ASSERT_EQ(planned.size(), real.size());
+  for (size_t i = 0; i < real.size(); ++i) {
+    EXPECT_EQ(planned[i]->name, real[i]->name);
+    EXPECT_EQ(planned[i]->value.shape(), real[i]->value.shape());
+    EXPECT_EQ(planned[i]->value.dtype(), real[i]->value.dtype());
+    EXPECT_EQ(planned[i]->value.data(), nullptr);
+  }
+}
+
 TEST_F(AdapterTest, AllLinearIsTheListOfAllModulesAndTheEmptyList) {
   const auto by_default = bytes_of(*create());
   options_.target_modules = {kAllLinear};

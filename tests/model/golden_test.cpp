@@ -40,7 +40,7 @@ class Golden : public ::testing::TestWithParam<fs::path> {
     Exec exec(graph->graph, device_);
     exec.forward(batch_.batch);
     std::vector<float> out(static_cast<size_t>(exec.tokens() * config_.vocab_size));
-    project_to_vocabulary(exec.data<float>(graph->final), exec.tokens(), decoder_->head().value,
+    project_to_vocabulary(exec.data<float>(graph->final), exec.tokens(), decoder_->head(),
                           out.data());
     cap(out);
     return out;
@@ -317,8 +317,7 @@ TEST_P(Golden, Bf16StaysCloseToFp32) {
   Exec exec(graph->graph, device_);
   exec.forward(batch_.batch);
   std::vector<float> ours(reference.size());
-  project_to_vocabulary(exec.data<BF16>(graph->final), exec.tokens(), narrow->head().value,
-                        ours.data());
+  project_to_vocabulary(exec.data<BF16>(graph->final), exec.tokens(), narrow->head(), ours.data());
   cap(ours);
   double total = 0;
   float worst = 0;

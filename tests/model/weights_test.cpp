@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "engine/cpu/isa.h"
 #include "model/generate.h"
 #include "model/lora.h"
 #include "model/tiny_decoder.h"
@@ -195,6 +196,85 @@ TEST(LoadToAnswer, GivesTheLogitsOfConvertedWeights) {
     const auto former = LoraAdapter::load(folder / "adapter", *converted);
     EXPECT_EQ(logits_of(*base, adapter.get(), device), logits_of(*converted, former.get(), device));
   }
+}
+
+// Bits of a training step on bf16 weights as they lie are those of copies in f32.
+TEST(LoadToTrain, GivesTheGradientsOfConvertedWeights) {
+  Device device(2);
+  const Batch batch = tiny_batch({tiny_row(1, 33, 40), tiny_row(2, 70, 40)});
+  const auto step = [&](Decoder& decoder, const LoraOptions& options) {
+    const auto adapter = LoraAdapter::create(decoder, options, 5);
+    adapter->set_trainable();
+    const auto graph = build_graph(decoder, adapter.get(), GraphUse::kTraining, 256);
+    Exec exec(graph->graph, device);
+    exec.loss_scale = 1.0f / 64.0f;
+    exec.forward(batch);
+    exec.backward();
+    std::vector<float> all = gradients_of(adapter->parameters());
+    all.insert(all.end(), exec.token_losses.begin(), exec.token_losses.end());
+    return all;
+  };
+  for (const bool tied : {true, false}) {
+    TemporaryFolder folder;
+    Decoder::random(tiny_config(tied), DType::kBF16, 3)->save(folder.path());
+    for (const bool whole : {false, true}) {
+      LoraOptions options;
+      options.rank = 4;
+      options.use_dora = tied;
+      if (whole) options.modules_to_save = {kEmbedTokens, kLmHead};
+      const auto converted = Decoder::load(folder.path(), DType::kF32);
+      const auto as_stored = Decoder::load_to_train(folder.path(), DType::kF32, {}, whole, device);
+      if (trains_as_stored(DType::kF32, DType::kBF16)) {
+        EXPECT_LT(as_stored->owned_bytes(), converted->owned_bytes());
+      }
+      EXPECT_EQ(step(*as_stored, options), step(*converted, options)) << tied << whole;
+    }
+  }
+}
+
+TEST_F(Weights, ThoseToTrainOnAreSearchedForNan) {
+  Device device(1);
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    if (dtype == DType::kBF16 && !has_bf16_products(isa_tier())) continue;
+    load();
+    EXPECT_NE(Decoder::load_to_train(folder_.path(), dtype, {}, false, device), nullptr);
+    poison("model.layers.1.self_attn.q_proj.weight", 5, 0x7fc0);
+    load();
+    try {
+      Decoder::load_to_train(folder_.path(), dtype, {}, false, device);
+      FAIL() << "accepted";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.message(),
+                "tensor \"model.layers.1.self_attn.q_proj.weight\" holds a value that is no finite "
+                "number, at element 5");
+    }
+    poison("model.layers.1.self_attn.q_proj.weight", 5, 0);
+  }
+}
+
+// Matrices that are only mapped are not read before: what they do to an answer shows.
+TEST_F(Weights, NanInAMappedMatrixGivesNoAnswer) {
+  Device device(1);
+  for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+    const std::string tensor = std::string("model.layers.0.self_attn.") + name + ".weight";
+    const std::vector<std::byte> before = data_[index_of(tensor)];
+    for (size_t i = 0; i < before.size() / 2; ++i) poison(tensor, i, 0x7fc0);
+    load();
+    const auto decoder = Decoder::load_to_answer(folder_.path(), {}, DType::kF32, {}, device);
+    Generator generator(*decoder, nullptr, device, 8);
+    EXPECT_THROW(generator.prefill(std::vector<int32_t>{1, 2, 3}), Error) << name;
+    data_[index_of(tensor)] = before;
+  }
+}
+
+TEST_F(Weights, HeadersAloneTellTypeAndMisfits) {
+  load();
+  ModelConfig config = tiny_config(true);
+  EXPECT_EQ(check_weight_files(folder_.path(), config), DType::kBF16);
+  config.num_layers = 3;
+  EXPECT_THROW(check_weight_files(folder_.path(), config), Error);
+  config.num_layers = 1;
+  EXPECT_THROW(check_weight_files(folder_.path(), config), Error);
 }
 
 }  // namespace

@@ -19,7 +19,12 @@ class ReproduceTest : public ResumeTest {
     request.version = version;
     request.num_threads = num_threads;
     request.clock = &clock_;
-    return reproduce_version(request, {});
+    TrainEvents events;
+    events.on_step = [&](const StepReport& step, const TrainingPlan& plan) {
+      last_step_ = step.step;
+      shown_steps_ = plan.steps;
+    };
+    return reproduce_version(request, events);
   }
   std::string reproduce_fault(std::optional<int64_t> version = {}) {
     try {
@@ -34,7 +39,12 @@ class ReproduceTest : public ResumeTest {
     EXPECT_TRUE(r.is_same);
     EXPECT_EQ(r.retrained_sha256, r.recorded_sha256);
     EXPECT_TRUE(r.differences.empty());
+    EXPECT_EQ(last_step_, r.steps);
+    EXPECT_EQ(shown_steps_, r.steps) << "of this many, progress says";
   }
+
+  int64_t last_step_ = 0;
+  int64_t shown_steps_ = 0;
 };
 
 TEST_F(ReproduceTest, AVersionComesOutTheSameAndTheStoreStays) {

@@ -118,14 +118,12 @@ struct ThreadProducts {
 }  // namespace
 
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
-  if (isa_tier() <= IsaTier::kAvx2 && shape.input == DType::kF32) {
-    // oneDNN's products change their bits with M on these tiers.
+  if (gemm_widens_bf16() && shape.input == DType::kF32) {
     thread_local std::vector<float> memory;
     const auto needed = static_cast<size_t>(256 * (shape.m + 262));
     if (memory.size() < needed) memory.resize(needed);
     kernels(isa_tier())
-        .gemm_f32(shape, static_cast<const float*>(a), static_cast<const float*>(b),
-                  static_cast<float*>(c), memory.data());
+        .gemm_f32(shape, static_cast<const float*>(a), b, static_cast<float*>(c), memory.data());
     return;
   }
   if (isa_tier() == IsaTier::kAmx && shape.input == DType::kBF16) {
@@ -141,6 +139,7 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
     amx_product(product);
     return;
   }
+  check(!shape.b_is_bf16, "gemm: bf16 beside f32");
   thread_local ThreadProducts products;
   try {
     products.run(shape, a, b, c);
@@ -151,6 +150,11 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
                     dtype_name(shape.input) + ": " + e.what(),
                 "try training.precision: fp32");
   }
+}
+
+bool gemm_widens_bf16() {
+  // oneDNN's f32 products change their bits with M on these tiers.
+  return isa_tier() <= IsaTier::kAvx2;
 }
 
 void use_one_openmp_thread() {

@@ -12,8 +12,9 @@
 namespace dlm {
 
 // C[m, n] (+)= op(A)[m, k] * op(B)[k, n], all row-major with leading dimensions. trans_a: A is
-// stored [k, m]; trans_b: B is stored [n, k]. A and B share `input`; C is f32, or `input` when not
-// accumulating.
+// stored [k, m]; trans_b: B is stored [n, k]. A and B share `input`, but B may be bf16 beside an A
+// of f32 where gemm_widens_bf16(): it is widened while it is packed, which gives the bits of a copy
+// in f32. C is f32, or `input` when not accumulating.
 struct GemmShape {
   int64_t m = 0;
   int64_t n = 0;
@@ -24,6 +25,7 @@ struct GemmShape {
   bool trans_a = false;
   bool trans_b = false;
   bool accumulate = false;
+  bool b_is_bf16 = false;
   DType input = DType::kF32;
   DType output = DType::kF32;
 
@@ -33,6 +35,9 @@ struct GemmShape {
 // Runs on the calling thread, which must have called use_one_openmp_thread() once. Products of bf16
 // throw Error(kInternal) on tiers without has_bf16_products().
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c);
+
+// Whether f32 products are our own, of this tier, and take weights in bf16 as they are.
+bool gemm_widens_bf16();
 
 // Tells OpenMP, and so oneDNN, that this thread works alone. Call it in every worker.
 void use_one_openmp_thread();

@@ -117,8 +117,8 @@ struct BlockKernels {
   // y[0..n) = the weights of one row, scales times codes in f32; bf16 is that rounded once.
   void (*dequantize)(const std::byte* row, int64_t n, float* y);
   void (*dequantize_bf16)(const std::byte* row, int64_t n, BF16* y);
-  // Scales and minimums that gemv wants apart from the codes: f16 numbers of a block, and what copies
-  // those of `count` rows to halves [count, blocks * halves_per_block]. None: 0, not called.
+  // Scales and minimums that gemv wants apart from the codes: f16 numbers of a block, and what
+  // copies those of `count` rows to halves [count, blocks * halves_per_block]. None: 0, not called.
   int64_t halves_per_block;
   void (*collect_halves)(const std::byte* rows, int64_t count, int64_t cols, uint16_t* halves);
   // y[m, j] = row j . x[m], y [tokens, ldy]. Floats are multiplied as f32; codes by the codes of x,
@@ -155,7 +155,7 @@ struct Kernels {
                 float grad_scale);
   // The product that gemm() describes, in f32, with bits that depend on a line of A, a column of B
   // and K only. `memory` holds 256 * (shape.m + 262) numbers.
-  void (*gemm_f32)(const GemmShape& shape, const float* a, const float* b, float* c, float* memory);
+  void (*gemm_f32)(const GemmShape& shape, const float* a, const void* b, float* c, float* memory);
 
   // One row of n weights to codes, one scale a block. int8: code * scale, scale = absmax / 127.
   // NF4 (nf4.h): level[code] * absmax; a block is 16 words, word l holds the codes of weights l,

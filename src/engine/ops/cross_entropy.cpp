@@ -200,7 +200,7 @@ class CrossEntropyOp : public Op {
                   exec.data<T>(x_) + labelled[static_cast<size_t>(first + i)] * hidden_,
                   static_cast<size_t>(hidden_) * sizeof(T));
     }
-    project_to_vocabulary<T>(lines, padded, head_->value, logits);
+    project_to_vocabulary<T>(lines, padded, *head_, logits);
     for (int64_t i = 0; i < count; ++i) {
       const auto index = static_cast<size_t>(first + i);
       const int64_t label = exec.batch().labels[static_cast<size_t>(labelled[index])];
@@ -221,6 +221,7 @@ class CrossEntropyOp : public Op {
     for (int64_t i = count; i < padded; ++i) {
       std::memset(static_cast<void*>(dlogits + i * ld), 0, static_cast<size_t>(vocab_) * sizeof(T));
     }
+    const WeightRows head = head_->rows_as_they_lie().value();
     for (int64_t col = 0; col < vocab_; col += kVocabPiece) {
       GemmShape shape;
       shape.m = padded;
@@ -231,7 +232,8 @@ class CrossEntropyOp : public Op {
       shape.ldc = hidden_;
       shape.accumulate = col > 0;
       shape.input = head_->value.dtype();
-      gemm(shape, dlogits + col, static_cast<const T*>(head_->value.data()) + col * hidden_, tile);
+      shape.b_is_bf16 = head.dtype != shape.input;
+      gemm(shape, dlogits + col, head.at(col * hidden_), tile);
     }
     for (int64_t i = 0; i < count; ++i) {
       exec.rows<T>().from_f32(
@@ -251,12 +253,14 @@ class CrossEntropyOp : public Op {
 }  // namespace
 
 template <class T>
-void project_to_vocabulary(const T* lines, int64_t count, const Tensor& head, float* logits) {
+void project_to_vocabulary(const T* lines, int64_t count, const Parameter& head, float* logits) {
   // 2,048 rows of the head stay in L2 for hidden sizes up to 512, and bound oneDNN's packing
   // buffer.
   constexpr int64_t kCols = 2048;
-  const int64_t vocab = head.dim(0);
-  const int64_t hidden = head.dim(1);
+  const int64_t vocab = head.value.dim(0);
+  const int64_t hidden = head.value.dim(1);
+  const auto rows = head.rows_as_they_lie();
+  check(rows.has_value(), "project_to_vocabulary: the head has to be decoded");
   for (int64_t col = 0; col < vocab; col += kCols) {
     GemmShape shape;
     shape.m = count;
@@ -266,17 +270,18 @@ void project_to_vocabulary(const T* lines, int64_t count, const Tensor& head, fl
     shape.ldb = hidden;
     shape.ldc = vocab;
     shape.trans_b = true;
-    shape.input = head.dtype();
-    gemm(shape, lines, static_cast<const T*>(head.data()) + col * hidden, logits + col);
+    shape.input = head.value.dtype();
+    shape.b_is_bf16 = rows->dtype != shape.input;
+    gemm(shape, lines, rows->at(col * hidden), logits + col);
   }
 }
 
-template void project_to_vocabulary<float>(const float*, int64_t, const Tensor&, float*);
-template void project_to_vocabulary<BF16>(const BF16*, int64_t, const Tensor&, float*);
+template void project_to_vocabulary<float>(const float*, int64_t, const Parameter&, float*);
+template void project_to_vocabulary<BF16>(const BF16*, int64_t, const Parameter&, float*);
 
 void cross_entropy(Graph& graph, ValueId x, Parameter* head, DType dtype, float softcap) {
   check(head->value.dtype() == dtype, "cross_entropy: the head is not in the activation type");
-  check(head->quantized == nullptr, "cross_entropy: the head is quantized");
+  check(head->rows_as_they_lie().has_value(), "cross_entropy: the head is quantized");
   const ValueId loss = graph.add_value("loss", 1, DType::kF32);
   if (dtype == DType::kBF16) {
     graph.add_op(std::make_unique<CrossEntropyOp<BF16>>(x, head, softcap, loss));

@@ -51,7 +51,7 @@ void LinearOp<T>::project_lora(Exec& exec) const {
 }
 
 template <class T>
-std::vector<const T*> LinearOp<T>::dense_weights(Exec& exec) const {
+std::vector<WeightRows> LinearOp<T>::dense_weights(Exec& exec) const {
   struct Piece {
     const QuantizedMatrix* from;
     int64_t first;
@@ -60,18 +60,18 @@ std::vector<const T*> LinearOp<T>::dense_weights(Exec& exec) const {
   };
   // 64 rows a task: enough to pay for handing it out, small enough to balance the workers.
   constexpr int64_t kRows = 64;
-  std::vector<const T*> weights;
+  std::vector<WeightRows> weights;
   std::vector<Piece> pieces;
   size_t offset = 0;
   for (const LinearSpec& spec : specs_) {
-    const QuantizedMatrix* q = spec.weight->quantized.get();
-    if (q == nullptr) {
-      weights.push_back(static_cast<const T*>(spec.weight->value.data()));
+    if (const auto rows = spec.weight->rows_as_they_lie()) {
+      weights.push_back(*rows);
       continue;
     }
+    const QuantizedMatrix* q = spec.weight->quantized.get();
     T* to = reinterpret_cast<T*>(exec.shared() + offset);
     offset += decoded_bytes(*spec.weight);
-    weights.push_back(to);
+    weights.push_back({reinterpret_cast<const std::byte*>(to), spec.weight->value.dtype()});
     for (int64_t first = 0; first < q->rows(); first += kRows) {
       pieces.push_back({q, first, std::min(kRows, q->rows() - first), to + first * in_});
     }
@@ -105,14 +105,14 @@ void LinearOp<T>::forward_tiles(Exec& exec) const {
       }
     }
   }
-  const std::vector<const T*> weights = dense_weights(exec);
+  const std::vector<WeightRows> weights = dense_weights(exec);
   exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
     const Tile& t = tasks[static_cast<size_t>(index)];
-    const T* weight = weights[t.spec] + t.col * in_;
+    const WeightRows& weight = weights[t.spec];
     float* memory = reinterpret_cast<float*>(exec.scratch(worker));
     if constexpr (sizeof(T) == sizeof(BF16)) {
       if (amx) {
-        forward_tile_amx(exec, t, weight, memory);
+        forward_tile_amx(exec, t, static_cast<const BF16*>(weight.at(t.col * in_)), memory);
         return;
       }
     }
@@ -121,7 +121,8 @@ void LinearOp<T>::forward_tiles(Exec& exec) const {
 }
 
 template <class T>
-void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const T* weight, float* memory) const {
+void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const WeightRows& weight,
+                               float* memory) const {
   const LinearSpec& spec = specs_[t.spec];
   const int64_t n = out(t.spec);
   GemmShape shape;
@@ -132,15 +133,16 @@ void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const T* weight, float
   shape.ldb = in_;
   shape.trans_b = true;
   shape.input = spec.weight->value.dtype();
+  shape.b_is_bf16 = weight.dtype != shape.input;
   const T* x = exec.data<T>(x_) + t.first * in_;
   if (spec.lora == nullptr && spec.bias == nullptr && !residual_.valid()) {
     shape.ldc = n;
     shape.output = shape.input;
-    gemm(shape, x, weight, exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
+    gemm(shape, x, weight.at(t.col * in_), exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
     return;
   }
   shape.ldc = t.cols;
-  gemm(shape, x, weight, memory);
+  gemm(shape, x, weight.at(t.col * in_), memory);
   add_lora(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
   scale_and_add_bias(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
   for (int64_t m = 0; m < t.count; ++m) {

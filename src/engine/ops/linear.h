@@ -150,7 +150,7 @@ class LinearOp : public Op {
   size_t shared_bytes() const override {
     size_t bytes = 0;
     for (const LinearSpec& spec : specs_) {
-      if (spec.weight->quantized != nullptr) bytes += decoded_bytes(*spec.weight);
+      if (!spec.weight->rows_as_they_lie()) bytes += decoded_bytes(*spec.weight);
     }
     return bytes;
   }
@@ -173,9 +173,9 @@ class LinearOp : public Op {
     tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
     return tiles;
   }
-  // Dense T [out, in] of every layer: where the weight lies, or quantized ones decoded into the
-  // pass's shared memory.
-  std::vector<const T*> dense_weights(Exec& exec) const;
+  // [out, in] of every layer: where the weight lies, or quantized ones decoded into the pass's
+  // shared memory.
+  std::vector<WeightRows> dense_weights(Exec& exec) const;
   static size_t decoded_bytes(const Parameter& weight) {
     return (weight.value.size_bytes() + 63) / 64 * 64;
   }
@@ -238,7 +238,7 @@ class LinearOp : public Op {
                                 lora.scale, to);
   }
   void forward_tiles(Exec& exec) const;
-  void forward_tile(Exec& exec, const Tile& tile, const T* weight, float* memory) const;
+  void forward_tile(Exec& exec, const Tile& tile, const WeightRows& weight, float* memory) const;
   void forward_tile_amx(Exec& exec, const Tile& tile, const BF16* weight, float* memory) const;
   LowRankTerm low_rank_term(Exec& exec, size_t i, int64_t first, int64_t col) const;
   // A few tokens: every weight row is read once and multiplied by all of them.
@@ -260,9 +260,9 @@ class LinearOp : public Op {
   void backward_row_scale(Exec& exec, size_t i) const;
   // dx = sum over layers of dy W + mask(lora_grad A).
   void backward_input(Exec& exec) const;
-  void backward_input_tile(Exec& exec, const Tile& tile, const std::vector<const T*>& weights,
+  void backward_input_tile(Exec& exec, const Tile& tile, const std::vector<WeightRows>& weights,
                            float* memory) const;
-  void backward_input_tile_amx(Exec& exec, const Tile& tile, const std::vector<const T*>& weights,
+  void backward_input_tile_amx(Exec& exec, const Tile& tile, const std::vector<WeightRows>& weights,
                                float* memory) const;
   void add_lora_input_gradient(Exec& exec, size_t i, const Tile& tile, float* sums) const;
   // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then

@@ -87,7 +87,7 @@ void LinearOp<T>::backward_input(Exec& exec) const {
       tasks.push_back({0, first, count, col, std::min(chunk, in_ - col)});
     }
   }
-  const std::vector<const T*> weights = dense_weights(exec);
+  const std::vector<WeightRows> weights = dense_weights(exec);
   exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
     const Tile& t = tasks[static_cast<size_t>(index)];
     float* memory = reinterpret_cast<float*>(exec.scratch(worker));
@@ -103,7 +103,7 @@ void LinearOp<T>::backward_input(Exec& exec) const {
 
 template <class T>
 void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
-                                      const std::vector<const T*>& weights, float* memory) const {
+                                      const std::vector<WeightRows>& weights, float* memory) const {
   for (size_t i = 0; i < specs_.size(); ++i) {
     GemmShape shape;
     shape.m = padded(t.count);
@@ -114,7 +114,8 @@ void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
     shape.ldc = t.cols;
     shape.accumulate = i > 0;
     shape.input = specs_[i].weight->value.dtype();
-    gemm(shape, output_gradient(exec, i) + t.first * out(i), weights[i] + t.col, memory);
+    shape.b_is_bf16 = weights[i].dtype != shape.input;
+    gemm(shape, output_gradient(exec, i) + t.first * out(i), weights[i].at(t.col), memory);
   }
   for (size_t i = 0; i < specs_.size(); ++i) {
     if (specs_[i].lora != nullptr) add_lora_input_gradient(exec, i, t, memory);
@@ -128,7 +129,7 @@ void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
 // The low-rank terms go with the products, but for those under a mask.
 template <class T>
 void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
-                                          const std::vector<const T*>& weights,
+                                          const std::vector<WeightRows>& weights,
                                           float* memory) const {
   bool any_mask = false;
   for (size_t i = 0; i < specs_.size(); ++i) any_mask |= drops(exec, i);
@@ -141,7 +142,7 @@ void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
     p.shape.k = p.shape.lda = out(i);
     p.shape.ldb = in_;
     p.a = reinterpret_cast<const BF16*>(output_gradient(exec, i)) + t.first * out(i);
-    p.b = reinterpret_cast<const BF16*>(weights[i]) + t.col;
+    p.b = static_cast<const BF16*>(weights[i].at(t.col));
     if (lora != nullptr && !drops(exec, i)) {
       p.low_rank = {exec.data<float>(lora_grad_[i]) + t.first * lora->rank, lora->rank,
                     lora->a.value.f32() + t.col, in_, lora->rank};
