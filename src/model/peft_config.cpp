@@ -42,8 +42,8 @@ class ConfigReader {
   LoraOptions read() const {
     check_supported();
     LoraOptions o;
-    o.rank = rank(json_.at("r"), "\"r\"");
-    o.alpha = alpha(json_.at("lora_alpha"), "\"lora_alpha\"");
+    o.rank = rank(required("r"), "\"r\"");
+    o.alpha = alpha(required("lora_alpha"), "\"lora_alpha\"");
     o.dropout = dropout();
     o.use_rslora = flag("use_rslora");
     o.use_dora = flag("use_dora");
@@ -63,6 +63,7 @@ class ConfigReader {
     for (const auto& [key, value] : pattern("alpha_pattern")) {
       o.alpha_pattern.emplace_back(key, alpha(value, "\"alpha_pattern\": \"" + key + "\""));
     }
+    check_patterns(o);
     o.base_name = text("base_model_name_or_path");
     o.base_revision = text("revision");
     return o;
@@ -97,19 +98,45 @@ class ConfigReader {
     }
   }
 
+  // Their keys are regular expressions.
+  void check_patterns(const LoraOptions& o) const {
+    std::vector<std::string> keys;
+    for (const auto& [key, rank] : o.rank_pattern) keys.push_back(key);
+    for (const auto& [key, alpha] : o.alpha_pattern) keys.push_back(key);
+    try {
+      const ModulePatterns patterns(keys);
+    } catch (const Error& error) {
+      refuse(error.message(), error.hint());
+    }
+  }
+
+  const Json& required(const char* key) const {
+    const Json* value = json_.find(key);
+    if (value == nullptr) refuse("\"" + std::string(key) + "\" is missing", "the file is damaged");
+    return *value;
+  }
   std::string text(const char* key) const {
     const Json* value = json_.find(key);
     return value != nullptr && value->is_string() ? value->as_string() : "";
   }
   bool flag(const char* key) const {
     const Json* value = json_.find(key);
-    return value != nullptr && value->is_bool() && value->as_bool();
+    if (value == nullptr || value->is_null()) return false;
+    if (!value->is_bool()) {
+      refuse('"' + std::string(key) + "\" is not true or false", "the file is damaged");
+    }
+    return value->as_bool();
   }
   std::vector<std::string> names(const char* key) const {
     std::vector<std::string> all;
     const Json* value = json_.find(key);
     if (value == nullptr || !value->is_array()) return all;
-    for (const Json& name : value->items()) all.push_back(name.as_string());
+    for (const Json& name : value->items()) {
+      if (!name.is_string()) {
+        refuse('"' + std::string(key) + "\" holds what is no name", "the file is damaged");
+      }
+      all.push_back(name.as_string());
+    }
     return all;
   }
   std::vector<Json::Member> pattern(const char* key) const {

@@ -378,6 +378,19 @@ TEST_F(AdapterTest, ConfigurationsThatMeanMoreAreRefusedByName) {
   EXPECT_EQ(load_refusal("init_lora_weights", "gaussian"), "no error");
 }
 
+TEST_F(AdapterTest, ConfigurationsOfWrongTypesAreRefusedByKey) {
+  const std::string file = "HERE/adapter_config.json: ";
+  EXPECT_EQ(load_refusal("use_dora", "true"), file + "\"use_dora\" is not true or false");
+  EXPECT_EQ(load_refusal("use_rslora", 1), file + "\"use_rslora\" is not true or false");
+  EXPECT_EQ(load_refusal("use_rslora", Json()), "no error");
+  EXPECT_EQ(load_refusal("modules_to_save", Json::array({Json(1)})),
+            file + "\"modules_to_save\" holds what is no name");
+  EXPECT_EQ(load_refusal("lora_alpha", Json()), file + "\"lora_alpha\" is not a number below 1e9");
+  const std::string refused = load_refusal("rank_pattern", Json::object({{"(", Json(3)}}));
+  EXPECT_TRUE(refused.starts_with(file + "the module pattern \"(\" is no regular expression: "))
+      << refused;
+}
+
 TEST_F(AdapterTest, FilesThatDoNotFitAreRefusedByTensor) {
   const std::string file = "HERE/adapter_model.safetensors: ";
   const std::string q0 = "base_model.model.model.layers.0.self_attn.q_proj.";
