@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "engine/random.h"
 #include "support/error.h"
@@ -77,6 +76,8 @@ TrainingLoop::TrainingLoop(Decoder& decoder, LoraAdapter& adapter, Device& devic
       device_(device),
       plan_(plan),
       rows_(std::move(rows)),
+      document_order_(plan.seed, 1, ids_of(rows_.train.outlines())),
+      general_order_(plan.seed, 2, ids_of(std::span<const TokenRow>(rows_.general.mixed))),
       training_graph_((adapter.set_trainable(), build_graph(decoder, &adapter, GraphUse::kTraining,
                                                             longest_row(rows_), plan.recompute))),
       loss_graph_(build_graph(decoder, &adapter, GraphUse::kLoss, longest_row(rows_))),
@@ -171,43 +172,17 @@ LoopResult TrainingLoop::finish() {
   return result;
 }
 
-std::vector<TrainingLoop::Chosen> TrainingLoop::choose(const std::vector<uint64_t>& ids,
-                                                       int64_t first, int64_t count,
-                                                       uint64_t stream) const {
-  const auto size = static_cast<int64_t>(ids.size());
-  std::vector<Chosen> chosen;
-  std::vector<size_t> order(ids.size());
-  int64_t shuffled_epoch = -1;
-  for (int64_t i = first; i < first + count; ++i) {
-    const int64_t epoch = i / size;
-    if (epoch != shuffled_epoch) {
-      std::vector<uint64_t> keys;
-      for (size_t r = 0; r < ids.size(); ++r) {
-        keys.push_back(random_key(
-            {static_cast<uint64_t>(plan_.seed), stream, static_cast<uint64_t>(epoch), ids[r], r}));
-      }
-      std::iota(order.begin(), order.end(), size_t{0});
-      std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
-      shuffled_epoch = epoch;
-    }
-    chosen.push_back({order[static_cast<size_t>(i % size)], static_cast<uint64_t>(epoch)});
-  }
-  return chosen;
-}
-
 // The first step trains on document rows alone, so that it need not wait for general answers.
 std::vector<TrainingLoop::StepRow> TrainingLoop::rows_of_step(int64_t step,
                                                               int64_t* document_labels) {
   std::vector<StepRow> rows;
-  for (const Chosen& c :
-       choose(ids_of(rows_.train.outlines()), step * plan_.rows_per_step, plan_.rows_per_step, 1)) {
+  for (const auto& c : document_order_.choose(step * plan_.rows_per_step, plan_.rows_per_step)) {
     rows.push_back({rows_.train[c.row], c.epoch, false});
     *document_labels += rows.back().row.num_labels();
   }
   const int64_t general = plan_.general_rows_per_step;
   if (step == 0 || general == 0) return rows;
-  for (const Chosen& c : choose(ids_of(std::span<const TokenRow>(rows_.general.mixed)),
-                                (step - 1) * general, general, 2)) {
+  for (const auto& c : general_order_.choose((step - 1) * general, general)) {
     const TokenRow& row = rows_.general.answered(rows_.general.mixed[c.row]);
     if (row.num_labels() > 0) rows.push_back({row, c.epoch, true});
   }

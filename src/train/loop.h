@@ -16,6 +16,7 @@
 #include "train/frozen_lines.h"
 #include "train/general_rows.h"
 #include "train/plan.h"
+#include "train/shuffled_rows.h"
 
 namespace dlm {
 
@@ -98,10 +99,6 @@ class TrainingLoop {
   const GeneralRows& general() const { return rows_.general; }
 
  private:
-  struct Chosen {
-    size_t row;  // index in its list
-    uint64_t epoch;
-  };
   struct StepRow {
     TokenRow row;
     uint64_t epoch;
@@ -119,9 +116,6 @@ class TrainingLoop {
   // The base's own loss on the measured general rows; makes them when they are first asked for.
   double base_drift_loss();
   std::vector<StepRow> rows_of_step(int64_t step, int64_t* document_labels);
-  // Of rows with these ids, each once in an epoch, those from number `first` on.
-  std::vector<Chosen> choose(const std::vector<uint64_t>& ids, int64_t first, int64_t count,
-                             uint64_t stream) const;
   std::vector<Tensor> copy_weights() const;
 
   Decoder& decoder_;
@@ -129,6 +123,8 @@ class TrainingLoop {
   Device& device_;
   const TrainingPlan& plan_;
   LoopRows rows_;
+  ShuffledRows document_order_;
+  ShuffledRows general_order_;
   std::unique_ptr<DecoderGraph> training_graph_;
   std::unique_ptr<DecoderGraph> loss_graph_;
   std::shared_ptr<PassMemory> pass_memory_;  // training and judging take turns
