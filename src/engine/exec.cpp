@@ -79,6 +79,7 @@ Exec::Exec(const Graph& graph, Exec& outer, std::byte* arena)
     : observer(outer.observer),
       graph_(graph),
       device_(outer.device_),
+      outer_(&outer),
       memory_(
           std::make_shared<PassMemory>(arena, arena_bytes(graph, outer.tokens()), outer.memory_)) {}
 
@@ -122,6 +123,7 @@ void Exec::run_forward(const Batch& batch) {
 }
 
 std::byte* Exec::shared() {
+  if (outer_ != nullptr) return outer_->shared();
   if (shared_ == nullptr) {
     const size_t bytes = graph_.shared_bytes();
     shared_ = allocate_aligned(bytes);

@@ -112,7 +112,7 @@ class Exec {
   Exec(const Graph& graph, Device& device, std::shared_ptr<PassMemory> memory = nullptr);
   // A pass inside one operation of another pass. It works in `arena`, memory of the outer pass for
   // this graph's arena_bytes_per_token() and as many padded tokens as the outer pass has, and in
-  // the outer pass's scratch memory.
+  // the outer pass's scratch and shared memory, which are large enough for both.
   Exec(const Graph& graph, Exec& outer, std::byte* arena);
 
   // Runs the forward pass. Values stay readable until the next call.
@@ -184,6 +184,7 @@ class Exec {
 
   const Graph& graph_;
   Device& device_;
+  Exec* outer_ = nullptr;  // the pass that this one is a part of
   const Batch* batch_ = nullptr;
   int64_t padded_tokens_ = 0;
   std::vector<uint64_t> token_keys_;

@@ -185,6 +185,12 @@ class ExpertsOp : public Op {
     return most;
   }
 
+  size_t shared_bytes() const override {
+    size_t most = 0;
+    for (const auto& graph : graphs_) most = std::max(most, graph->shared_bytes());
+    return most;
+  }
+
   void forward(Exec& exec) const override {
     route(exec);
     std::memcpy(exec.data<float>(v_.out), exec.data<float>(v_.residual),
