@@ -101,9 +101,15 @@ std::unique_ptr<Decoder> Decoder::load(const fs::path& folder, DType dtype,
     slot.parameter->name = slot.name;
     if (const auto quantized = format_of(slot, format, decoder->head())) {
       slot.parameter->value = Tensor::shape_only(slot.shape, dtype);
-      slot.parameter->quantize(
-          load_weight(set, slot, std::nullopt, decoder->config_, folder.string()), *quantized,
-          device->kernels(), device->pool(), decoder->quantized_memory_);
+      const Tensor weights =
+          load_weight(set, slot, std::nullopt, decoder->config_, folder.string());
+      try {
+        slot.parameter->quantize(weights, *quantized, device->kernels(), device->pool(),
+                                 decoder->quantized_memory_);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kBase) throw;
+        throw Error(error.kind(), error.message(), error.hint(), {folder.string(), 0, 0});
+      }
       set.file_of(slot.name)->release(set.at(slot.name).bytes);
       continue;
     }

@@ -5,11 +5,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <climits>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -39,23 +43,33 @@ bool spin_until(const std::function<bool()>& ready) {
 }  // namespace
 
 int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
+  // The system refuses a set with less room than it has processors.
+  for (int room = CPU_SETSIZE; room <= CPU_SETSIZE << 10; room *= 2) {
+    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(static_cast<size_t>(room)),
+                                                               [](cpu_set_t* s) { CPU_FREE(s); });
+    if (set == nullptr) break;
+    const size_t size = CPU_ALLOC_SIZE(static_cast<size_t>(room));
+    CPU_ZERO_S(size, set.get());
+    if (sched_getaffinity(0, size, set.get()) == 0) {
+      return std::max(1, CPU_COUNT_S(size, set.get()));
+    }
+    if (errno != EINVAL) break;
+  }
+  return 1;
 }
 
 int choose_num_threads(int requested) {
   if (requested > 0) return requested;
   const char* text = std::getenv("DLM_THREADS");
   if (text == nullptr || *text == '\0') return usable_cores();
-  char* end = nullptr;
-  const long value = std::strtol(text, &end, 10);
-  if (*end != '\0' || value < 1 || value > 1024) {
+  const char* const end = text + std::strlen(text);
+  int value = 0;
+  const auto [rest, fault] = std::from_chars(text, end, value);
+  if (fault != std::errc() || rest != end || value < 1 || value > 1024) {
     throw Error(ErrorKind::kUsage, "DLM_THREADS is \"" + std::string(text) + "\"",
                 "set it to a number from 1 to 1024, or unset it to use all cores");
   }
-  return static_cast<int>(value);
+  return value;
 }
 
 struct ThreadPool::State {

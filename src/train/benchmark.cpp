@@ -149,10 +149,12 @@ StepFlops step_flops(const ModelConfig& c, int64_t rows, int64_t row_tokens, int
   const double weights = d(c.num_linear_weights_a_token());
   StepFlops flops;
   flops.linear = 2 * tokens * (2 * (weights + head) - lowest);
-  // Inputs and outputs of the seven layers, each met by A or B twice forward-and-back and once more
-  // for the gradient of the input: x A^T, dA and dx; h B, dB and dh.
-  const double inputs = 3 * hidden + q + 2 * hidden + ffn;
-  const double outputs = (q + 2 * kv) + hidden + 2 * ffn + hidden;
+  // Inputs and outputs of the seven layers (of experts those that a token takes), each met by A or
+  // B twice forward-and-back and once more for the gradient of the input: x A^T, dA and dx; h B, dB
+  // and dh.
+  const double mlps = c.num_experts > 0 ? d(c.experts_per_token) : 1;
+  const double inputs = 3 * hidden + q + mlps * (2 * hidden + ffn);
+  const double outputs = (q + 2 * kv) + hidden + mlps * (2 * ffn + hidden);
   flops.lora = 2 * tokens * d(rank) * (3 * layers * (inputs + outputs) - 3 * hidden);
   const double pairs = d(rows) * d(row_tokens) * (d(row_tokens) + 1) / 2;
   flops.attention = 3.5 * 4 * q * layers * pairs;

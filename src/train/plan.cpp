@@ -22,7 +22,7 @@ constexpr double kLargePasses = 3.0;
 // 3e-3 for 8 million parameters, 1e-3 for 135 million, 2e-4 for 7 billion.
 double rate_for(int64_t num_parameters) {
   const double ratio = 8.4e6 / static_cast<double>(num_parameters);
-  const double rate = std::clamp(3e-3 * std::pow(ratio, 0.4), 1e-4, 3e-3);
+  const double rate = std::clamp(3e-3 * exact_pow(ratio, 0.4), 1e-4, 3e-3);
   const double digits = std::pow(10.0, std::floor(std::log10(rate)) - 1.0);
   return std::round(rate / digits) * digits;
 }

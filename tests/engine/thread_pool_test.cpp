@@ -141,7 +141,7 @@ TEST(Threads, TheEnvironmentDecidesWhenNothingIsAskedFor) {
   ::setenv("DLM_THREADS", "3", 1);
   EXPECT_EQ(choose_num_threads(0), 3);
   EXPECT_EQ(choose_num_threads(2), 2);
-  for (const char* wrong : {"0", "two", "4x", "1025"}) {
+  for (const char* wrong : {"0", "two", "4x", "1025", " 4", "+4"}) {
     ::setenv("DLM_THREADS", wrong, 1);
     try {
       choose_num_threads(0);

@@ -63,6 +63,21 @@ TEST(Benchmark, CountsTheOperationsOfAStepByHand) {
   EXPECT_EQ(flops.total(), flops.linear + flops.lora + flops.attention);
 }
 
+// One expert a token costs what a dense layer does; a second one its three layers more.
+TEST(Benchmark, CountsOfExpertsThoseThatATokenTakes) {
+  const ModelConfig dense = tiny_shapes();
+  ModelConfig c = dense;
+  c.model_type = "mixtral";
+  c.num_experts = 4;
+  c.experts_per_token = 1;
+  const StepFlops one = step_flops(c, 2, 32, 8);
+  EXPECT_EQ(one.total(), step_flops(dense, 2, 32, 8).total());
+  c.experts_per_token = 2;
+  const StepFlops two = step_flops(c, 2, 32, 8);
+  const auto sides = static_cast<double>(c.num_layers * 3 * (c.hidden_size + c.intermediate_size));
+  EXPECT_EQ(two.lora - one.lora, 2.0 * 64 * 8 * 3 * sides);
+}
+
 TEST(Benchmark, RowsDoNotAttendToEachOther) {
   const ModelConfig c = tiny_shapes();
   const StepFlops two = step_flops(c, 2, 32, 8);
