@@ -8,12 +8,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 program=${1:-$here/../build/release/bin/dlm}
 rounds=${2:-3}
 python=${PYTHON:-python3}
+# Without such instructions torch takes minutes for a step in bf16.
+types=fp32
+if grep -q -E 'avx512_bf16|amx_bf16' /proc/cpuinfo; then types='bf16 fp32'; fi
 
 for round in $(seq "$rounds"); do
   echo "round $round"
   "$program" doctor --bench --base smollm2-135m --json |
     grep -E '"(train_tokens_per_s|train_share_of_roof|gemm_roof_gflops|peak_rss_mb)": [0-9]' | sed 's/^ */  dlm  /'
-  for dtype in bf16 fp32; do
+  for dtype in $types; do
     status=0
     line=$("$python" "$here/peer/transformers_step.py" --dtype "$dtype" --threads "$(nproc)") || status=$?
     if [ "$status" -eq 77 ]; then

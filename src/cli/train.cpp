@@ -29,6 +29,10 @@ namespace dlm {
 
 namespace {
 
+// Rise of the loss on general prompts, in nats a token, that is worth a warning. A document that is
+// learned well lowers it.
+constexpr double kMuchDrift = 0.5;
+
 struct TrainOptions {
   std::string path;
   std::optional<std::string> base;
@@ -254,6 +258,12 @@ int run_train(const TrainOptions& options, const GlobalOptions& globals) {
         "learned: {} of {} {} word for word, weights of step {}; drift on general prompts {:+.3f}",
         kept.exact_rows, kept.num_rows, result.plan.holds_out ? "held-out rows" : "rows", kept.step,
         kept.drift));
+    if (kept.drift > kMuchDrift) {
+      say(fmt::format(
+          "warning: other prompts have become harder for the model than for its base; lower "
+          "training.learning_rate (it was {:g}) and train again",
+          result.plan.learning_rate));
+    }
     say("adapter: " + result.adapter_path.string());
     say("log:     " + result.log_path.string());
   }

@@ -67,6 +67,16 @@ TEST_F(Commands, TrainSaysItsPlanAndItsResult) {
   EXPECT_STREQ(end, "\n");
 }
 
+TEST_F(Commands, TrainWarnsOfAModelThatForgot) {
+  write_document(kPairs, "training:\n  learning_rate: 1000000.0\n");
+  const ProgramResult result = run({"train", document().string(), "--max-steps", "3"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_NE(result.err.find("warning: other prompts have become harder for the model than for its "
+                            "base; lower training.learning_rate (it was 1e+06) and train again\n"),
+            std::string::npos)
+      << result.err;
+}
+
 TEST_F(Commands, QuietTrainingSaysNothingButTheLoss) {
   write_document(kPairs);
   const ProgramResult result = run({"-q", "train", document().string(), "--max-steps", "1"});
