@@ -84,7 +84,7 @@ struct MemoryModel::State {
     const bool is_kept = input.stored_type && trains_as_stored(input.dtype, *input.stored_type);
     double bytes = 0;
     for (const WeightSlot& slot : decoder->slots()) {
-      auto count = static_cast<double>(slot.parameter->value.numel());
+      const auto count = static_cast<double>(slot.parameter->value.numel());
       if (slot.role == WeightRole::kLinear && format) {
         bytes += quantized_bytes(slot.shape, *format);
         continue;
@@ -96,11 +96,12 @@ struct MemoryModel::State {
                                            : input.dtype;
       double size = count * static_cast<double>(dtype_size(held));
       if (slot.role == WeightRole::kEmbedding && !m.tie_word_embeddings &&
-          (is_mapped || keeps_type)) {
+          (is_mapped || keeps_type) && input.lora.modules_to_save.empty()) {
         // Only the lines of the document's tokens are read.
         const double line =
             static_cast<double>(slot.shape[1]) * static_cast<double>(dtype_size(held));
-        size = std::min(size, static_cast<double>(std::max<int64_t>(1, input.reused_tokens)) *
+        const int64_t tokens = std::max(input.num_tokens, input.step_tokens);
+        size = std::min(size, static_cast<double>(tokens) *
                                   std::max(line, static_cast<double>(kFaultAroundBytes)));
       }
       bytes += size;

@@ -39,6 +39,7 @@ struct MemoryInput {
   std::optional<DType> stored_type = DType::kBF16;
   int64_t longest_row = 0;      // tokens; no batch can be smaller
   int64_t step_tokens = 0;      // of an optimizer step; no batch is larger
+  int64_t num_tokens = 0;       // of all rows
   int64_t reused_tokens = 0;    // of rows that are trained on more than once
   uint64_t limit_bytes = 0;     // of the peak; 0: none
   bool limit_is_asked = false;  // by --max-mem, not by the machine

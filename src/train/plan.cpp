@@ -51,6 +51,7 @@ MemoryInput memory_input(const PlanInput& in, const TrainingPlan& p, int64_t ste
   m.stored_type = in.stored_type;
   m.longest_row = in.longest_row;
   m.step_tokens = step_tokens;
+  m.num_tokens = in.num_tokens + in.general_tokens;
   if (p.steps * p.rows_per_step > in.num_rows) m.reused_tokens = in.num_tokens + in.general_tokens;
   if (in.memory_bytes > 0) m.limit_bytes = in.memory_bytes + in.program_bytes;
   if (in.max_memory_bytes > 0 && (m.limit_bytes == 0 || in.max_memory_bytes < m.limit_bytes)) {
