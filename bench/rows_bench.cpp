@@ -44,11 +44,17 @@ Rows padded_by_eight(const std::vector<int64_t>& lengths) {
   return rows;
 }
 
+// As a run holds a base whose files are in bf16.
+DType held_type(const Device& device) {
+  const DType dtype = device.preferred_dtype();
+  return trains_as_stored(dtype, DType::kBF16) ? DType::kBF16 : dtype;
+}
+
 class Trainer {
  public:
   Trainer(const ModelConfig& shapes, int64_t longest)
       : vocab_(shapes.vocab_size),
-        decoder_(Decoder::tiled(shapes, device_.preferred_dtype())),
+        decoder_(Decoder::tiled(shapes, device_.preferred_dtype(), held_type(device_))),
         adapter_(LoraAdapter::create(*decoder_, {}, 1)),
         graph_((adapter_->set_trainable(),
                 build_graph(*decoder_, adapter_.get(), GraphUse::kTraining, longest))),

@@ -68,7 +68,10 @@ BENCHMARK(attention_pass)
 
 void training_step(benchmark::State& state, const char* base) {
   const ModelConfig shapes = shapes_of(*find_base(base));
-  const auto decoder = Decoder::tiled(shapes, device().preferred_dtype());
+  const DType dtype = device().preferred_dtype();
+  // As a run holds a base whose files are in bf16.
+  const DType held = trains_as_stored(dtype, DType::kBF16) ? DType::kBF16 : dtype;
+  const auto decoder = Decoder::tiled(shapes, dtype, held);
   const auto adapter = LoraAdapter::create(*decoder, {}, 1);
   adapter->set_trainable();
   const int64_t length = state.range(0);

@@ -1,6 +1,5 @@
 // One training step gives the same bytes for any number of threads and any split of its rows into
-// batches. The tier of this process decides which products run; on tiers below AVX-512 the
-// library's f32 products depend on a line's place, so there only the number of threads is free.
+// batches. The tier of this process decides which products run.
 
 #include <gtest/gtest.h>
 
