@@ -18,6 +18,7 @@
 #include "engine/exec.h"
 #include "engine/random.h"
 #include "model/decoder.h"
+#include "train/memory_plan.h"
 #include "train/short_rows_benchmark.h"
 
 namespace dlm {
@@ -44,20 +45,16 @@ Rows padded_by_eight(const std::vector<int64_t>& lengths) {
   return rows;
 }
 
-// As a run holds a base whose files are in bf16.
-DType held_type(const Device& device) {
-  const DType dtype = device.preferred_dtype();
-  return trains_as_stored(dtype, DType::kBF16) ? DType::kBF16 : dtype;
-}
-
 class Trainer {
  public:
   Trainer(const ModelConfig& shapes, int64_t longest)
       : vocab_(shapes.vocab_size),
-        decoder_(Decoder::tiled(shapes, device_.preferred_dtype(), held_type(device_))),
+        // As a run holds a base whose files are in bf16.
+        decoder_(Decoder::tiled(shapes, dtype_, held_type(dtype_, DType::kBF16))),
         adapter_(LoraAdapter::create(*decoder_, {}, 1)),
-        graph_((adapter_->set_trainable(),
-                build_graph(*decoder_, adapter_.get(), GraphUse::kTraining, longest))),
+        graph_(
+            (adapter_->set_trainable(), build_graph(*decoder_, adapter_.get(), GraphUse::kTraining,
+                                                    longest, unlimited_recompute(dtype_)))),
         exec_(graph_->graph, device_),
         optimizer_(adapter_->parameters(), AdamWOptions{}) {}
 
@@ -100,6 +97,7 @@ class Trainer {
 
   int64_t vocab_;
   Device device_;
+  DType dtype_ = device_.preferred_dtype();
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<LoraAdapter> adapter_;
   std::unique_ptr<DecoderGraph> graph_;

@@ -8,6 +8,7 @@
 #include "engine/exec.h"
 #include "engine/ops.h"
 #include "model/decoder.h"
+#include "train/memory_plan.h"
 
 namespace dlm {
 namespace {
@@ -70,12 +71,12 @@ void training_step(benchmark::State& state, const char* base) {
   const ModelConfig shapes = shapes_of(*find_base(base));
   const DType dtype = device().preferred_dtype();
   // As a run holds a base whose files are in bf16.
-  const DType held = trains_as_stored(dtype, DType::kBF16) ? DType::kBF16 : dtype;
-  const auto decoder = Decoder::tiled(shapes, dtype, held);
+  const auto decoder = Decoder::tiled(shapes, dtype, held_type(dtype, DType::kBF16));
   const auto adapter = LoraAdapter::create(*decoder, {}, 1);
   adapter->set_trainable();
   const int64_t length = state.range(0);
-  const auto graph = build_graph(*decoder, adapter.get(), GraphUse::kTraining, length);
+  const auto graph =
+      build_graph(*decoder, adapter.get(), GraphUse::kTraining, length, unlimited_recompute(dtype));
   Exec exec(graph->graph, device());
   const Batch batch = rows_of(1024 / length, length);
   exec.loss_scale = 1.0f / static_cast<float>(batch.num_labels());

@@ -87,7 +87,7 @@ Json plan_fields(const TrainingPlan& plan) {
   json.set("micro_batch_size", Json());
   json.set("grad_accum", Json());
   json.set("effective_batch_size", plan.rows_per_step);
-  json.set("gradient_checkpointing", plan.recompute != Recompute::kNothing);
+  json.set("gradient_checkpointing", plan.recompute == Recompute::kLayers);
   json.set("est_peak_vram_gb", Json());
   json.set("est_step_seconds", plan.predicted_seconds > 0 && plan.steps > 0
                                    ? Json(plan.predicted_seconds / static_cast<double>(plan.steps))

@@ -50,6 +50,10 @@ std::string_view trained_base_word(const BaseFormat& format);
 // Whether frozen matrices of that stored type are multiplied as they lie in their file while an
 // adapter trains in the computing type: half the memory, the same bits.
 bool trains_as_stored(DType computing, DType stored);
+// The type that they have in memory then.
+inline DType held_type(DType computing, DType stored) {
+  return trains_as_stored(computing, stored) ? stored : computing;
+}
 // Throws Error(kFormat) for another word.
 BaseFormat trained_base_format(std::string_view word);
 

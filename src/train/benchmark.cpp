@@ -59,7 +59,8 @@ class Step {
   Step(Decoder& decoder, LoraAdapter& adapter, Device& device, int64_t rows, int64_t row_tokens)
       : device_(device),
         batch_(labelled_batch(decoder.config(), rows, row_tokens)),
-        graph_(build_graph(decoder, &adapter, GraphUse::kTraining, row_tokens)),
+        graph_(build_graph(decoder, &adapter, GraphUse::kTraining, row_tokens,
+                           unlimited_recompute(device.preferred_dtype()))),
         exec_(graph_->graph, device),
         optimizer_(adapter.parameters(), AdamWOptions{}) {
     exec_.loss_scale = 1.0f / static_cast<float>(batch_.num_labels());
@@ -113,12 +114,7 @@ uint64_t predicted_bytes(const ModelConfig& shapes, DType dtype, const LoraOptio
   in.program_bytes = resident_bytes();
   in.longest_row = row_tokens;
   in.step_tokens = tokens;
-  return MemoryModel(in).needs(tokens, Recompute::kNothing).total();
-}
-
-// As a run holds a base whose files are in bf16, as nearly all are.
-DType held_type(DType dtype) {
-  return trains_as_stored(dtype, DType::kBF16) ? DType::kBF16 : dtype;
+  return MemoryModel(in).needs(tokens, unlimited_recompute(dtype)).total();
 }
 
 void check_memory(const ModelConfig& shapes, DType dtype) {
@@ -185,7 +181,8 @@ BenchmarkResult run_benchmark(const ModelConfig& shapes, Device& device,
   result.predicted_rss_mb = static_cast<double>(predicted_bytes(shapes, dtype, lora, result.threads,
                                                                 tokens, row_tokens)) /
                             1048576.0;
-  auto decoder = Decoder::tiled(shapes, dtype, held_type(dtype));
+  // As a run holds a base whose files are in bf16, as nearly all are.
+  auto decoder = Decoder::tiled(shapes, dtype, held_type(dtype, DType::kBF16));
   const auto adapter = LoraAdapter::create(*decoder, lora, 1);
   adapter->set_trainable();
   {

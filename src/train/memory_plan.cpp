@@ -34,11 +34,14 @@ uint64_t mib(uint64_t bytes) {
 }
 
 // Calls `visit` with the choices of tokens and recomputation, fastest first, until it returns true.
-bool visit_choices(int64_t most, int64_t least,
+bool visit_choices(DType dtype, int64_t most, int64_t least,
                    const std::function<bool(int64_t, Recompute)>& visit) {
   for (int64_t tokens = most; tokens >= std::min(kFewTokens, most); tokens /= 2) {
     const int64_t now = std::max(tokens, least);
-    if (visit(now, Recompute::kNothing) || visit(now, Recompute::kCheap)) return true;
+    const Recompute first = unlimited_recompute(dtype);
+    if (visit(now, first) || (first != Recompute::kCheap && visit(now, Recompute::kCheap))) {
+      return true;
+    }
     if (now == least) break;
   }
   for (int64_t tokens = most;; tokens /= 2) {
@@ -185,10 +188,10 @@ MemoryPlan plan_memory(const MemoryInput& input) {
   // Most choices of a base that is too large by itself need not be looked at.
   const bool is_too_large = input.limit_bytes > 0 && model.least_bytes() > input.limit_bytes;
   if (is_too_large) try_choice(least, Recompute::kLayers);
-  if (!is_too_large && visit_choices(most, least, try_choice)) {
-    const char* why = plan.micro_batch_tokens == most && plan.recompute == Recompute::kNothing
-                          ? "nothing limits it"
-                          : "to fit the memory";
+  if (!is_too_large && visit_choices(input.dtype, most, least, try_choice)) {
+    const bool is_first = plan.recompute == unlimited_recompute(input.dtype);
+    const char* why =
+        plan.micro_batch_tokens == most && is_first ? "nothing limits it" : "to fit the memory";
     plan.reason = fmt::format("{} tokens at once, {} computed again: {}", plan.micro_batch_tokens,
                               recompute_name(plan.recompute), why);
     return plan;

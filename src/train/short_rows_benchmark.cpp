@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/random.h"
+#include "train/memory_plan.h"
 
 namespace dlm {
 
@@ -62,7 +63,8 @@ ShortRowsResult measure_short_rows(Decoder& decoder, LoraAdapter& adapter, Devic
   const int64_t vocab = decoder.config().vocab_size;
   const std::vector<Batch> packed_batches = batches_of(lengths, vocab);
   const std::vector<Batch> padded_batches = batches_of(padded(lengths), vocab);
-  const auto graph = build_graph(decoder, &adapter, GraphUse::kTraining, most);
+  const auto graph = build_graph(decoder, &adapter, GraphUse::kTraining, most,
+                                 unlimited_recompute(device.preferred_dtype()));
   Exec exec(graph->graph, device);
   exec.loss_scale = 1.0f / static_cast<float>(real);
   const auto rate = [&](const std::vector<Batch>& batches) {

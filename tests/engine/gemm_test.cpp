@@ -181,6 +181,58 @@ bool bf16_weights_are_widened() {
   return true;
 }
 
+// Whether what a product knows of a triangle changes no bit that counts.
+bool triangles_keep_their_bits(Triangle triangle, bool trans_a, bool accumulate, int64_t diagonal) {
+  constexpr int64_t kSizes[][3] = {{5, 7, 3}, {32, 64, 40}, {128, 300, 96}, {96, 40, 600}};
+  for (const auto& [m, n, k] : kSizes) {
+    GemmShape s;
+    s.m = m;
+    s.n = s.ldb = s.ldc = n;
+    s.k = k;
+    s.lda = trans_a ? m : k;
+    s.trans_a = trans_a;
+    s.accumulate = accumulate;
+    std::vector<float> a = numbers(m * k, 1);
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t x = 0; x < k; ++x) {
+        const bool is_zero = (triangle == Triangle::kLowerLeft && x > i + diagonal) ||
+                             (triangle == Triangle::kUpperLeft && i > x + diagonal);
+        if (is_zero) a[static_cast<size_t>(trans_a ? x * m + i : i * k + x)] = 0;
+      }
+    }
+    const std::vector<float> b = numbers(k * n, 2);
+    std::vector<float> whole = numbers(m * n, 3);
+    std::vector<float> part = whole;
+    gemm(s, a.data(), b.data(), whole.data());
+    s.triangle = triangle;
+    s.diagonal = diagonal;
+    gemm(s, a.data(), b.data(), part.data());
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t cols = triangle == Triangle::kOutput ? std::min(n, i + diagonal + 1) : n;
+      if (std::memcmp(whole.data() + i * n, part.data() + i * n,
+                      static_cast<size_t>(cols) * sizeof(float)) != 0) {
+        std::fprintf(stderr, "m %ld n %ld k %ld triangle %d diagonal %ld: line %ld differs\n", m, n,
+                     k, static_cast<int>(triangle), diagonal, i);
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool all_triangles_keep_their_bits() {
+  bool good = true;
+  for (const Triangle triangle : {Triangle::kOutput, Triangle::kLowerLeft, Triangle::kUpperLeft}) {
+    for (const int64_t diagonal : {0, 1, 32, 97, 1000}) {
+      for (int bits = 0; bits < 4; ++bits) {
+        good =
+            triangles_keep_their_bits(triangle, (bits & 1) != 0, (bits & 2) != 0, diagonal) && good;
+      }
+    }
+  }
+  return good;
+}
+
 class GemmDeathTest : public ::testing::TestWithParam<IsaTier> {
  protected:
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
@@ -221,6 +273,10 @@ TEST_P(GemmDeathTest, Bf16LinesKeepTheirBitsInEveryTile) {
   const int64_t least = GetParam() == IsaTier::kAvx512Bf16 ? 1 : 2;
   EXPECT_EXIT(in_tier(GetParam(), [&] { return lines_keep_their_bits(DType::kBF16, least); }),
               ::testing::ExitedWithCode(0), "");
+}
+
+TEST_P(GemmDeathTest, TrianglesChangeNoBitThatCounts) {
+  EXPECT_EXIT(in_tier(GetParam(), all_triangles_keep_their_bits), ::testing::ExitedWithCode(0), "");
 }
 
 TEST_P(GemmDeathTest, Bf16WeightsBesideF32GiveTheBitsOfWidenedOnes) {

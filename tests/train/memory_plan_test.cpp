@@ -39,6 +39,21 @@ TEST_F(MemoryPlanTest, TakesFullBatchesWhenNothingLimitsIt) {
   EXPECT_EQ(plan.needs.frozen_lines, 0u) << "adapters reach down to the lowest layer";
 }
 
+TEST_F(MemoryPlanTest, ComputesWhatIsCheapAgainInF32) {
+  input_.dtype = DType::kF32;
+  const MemoryPlan plan = plan_memory(input_);
+  EXPECT_EQ(plan.micro_batch_tokens, 1024);
+  EXPECT_EQ(plan.recompute, Recompute::kCheap);
+  EXPECT_EQ(plan.reason,
+            "1024 tokens at once, norms and activations computed again: nothing limits it");
+  const MemoryNeeds all = MemoryModel(input_).needs(1024, Recompute::kNothing);
+  EXPECT_LT(plan.needs.activations, all.activations / 4 * 3);
+  input_.limit_bytes = needed(512, Recompute::kCheap);
+  EXPECT_EQ(plan_memory(input_).micro_batch_tokens, 512);
+  input_.limit_bytes = needed(300, Recompute::kLayers);
+  EXPECT_EQ(plan_memory(input_).recompute, Recompute::kLayers);
+}
+
 TEST_F(MemoryPlanTest, TakesTheFastestChoiceThatFits) {
   struct Case {
     int64_t tokens;

@@ -141,8 +141,11 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
   }
   check(!shape.b_is_bf16, "gemm: bf16 beside f32");
   thread_local ThreadProducts products;
+  GemmShape compiled = shape;  // oneDNN multiplies triangles whole
+  compiled.triangle = Triangle::kNone;
+  compiled.diagonal = 0;
   try {
-    products.run(shape, a, b, c);
+    products.run(compiled, a, b, c);
   } catch (const dnnl::error& e) {
     throw Error(ErrorKind::kInternal,
                 "oneDNN refuses a product of " + std::to_string(shape.m) + " x " +

@@ -11,6 +11,15 @@
 
 namespace dlm {
 
+// What a product of causal attention knows of its operands, for the sake of speed alone: with or
+// without it the elements that count have the same bits.
+enum class Triangle : uint8_t {
+  kNone,
+  kOutput,     // C[i, j] does not count where j > i + diagonal, and may hold anything
+  kLowerLeft,  // op(A)[i, k] is zero where k > i + diagonal
+  kUpperLeft,  // op(A)[i, k] is zero where i > k + diagonal
+};
+
 // C[m, n] (+)= op(A)[m, k] * op(B)[k, n], all row-major with leading dimensions. trans_a: A is
 // stored [k, m]; trans_b: B is stored [n, k]. A and B share `input`, but B may be bf16 beside an A
 // of f32 where gemm_widens_bf16(): it is widened while it is packed, which gives the bits of a copy
@@ -28,6 +37,8 @@ struct GemmShape {
   bool b_is_bf16 = false;
   DType input = DType::kF32;
   DType output = DType::kF32;
+  Triangle triangle = Triangle::kNone;
+  int64_t diagonal = 0;  // at least 0
 
   friend bool operator==(const GemmShape&, const GemmShape&) = default;
 };

@@ -123,9 +123,13 @@ class AttentionOp : public Op {
                           exec.tokens(), spare_do);
       GemmShape qk = head_product<T>(block, keys, hd, q.ld, k.ld, stride);
       qk.trans_b = true;
+      qk.triangle = Triangle::kOutput;
+      qk.diagonal = range.diagonal();
       gemm(qk, q.data, block_k, scores);
       GemmShape dov = head_product<T>(block, keys, hd, dout.ld, v.ld, stride);
       dov.trans_b = true;
+      dov.triangle = Triangle::kOutput;
+      dov.diagonal = range.diagonal();
       gemm(dov, dout.data, block_v, dprobs);
       for (int64_t i = 0; i < block; ++i) {
         if (first + i >= row.end) {
@@ -139,7 +143,10 @@ class AttentionOp : public Op {
                               range.visible_end(i), keys, scores + i * stride, dprobs + i * stride,
                               probs + i * stride, dscores + i * stride);
       }
-      gemm(head_product<T>(block, hd, keys, stride, k.ld, hd), dscores, block_k, tile);
+      GemmShape to_queries = head_product<T>(block, hd, keys, stride, k.ld, hd);
+      to_queries.triangle = Triangle::kLowerLeft;
+      to_queries.diagonal = range.diagonal();
+      gemm(to_queries, dscores, block_k, tile);
       for (int64_t i = 0; i < block && first + i < row.end; ++i) {
         exec.rows<T>().from_f32(tile + i * hd, hd,
                                 exec.grad<T>(q_) + (first + i) * q_stride() + head * hd);
@@ -147,6 +154,8 @@ class AttentionOp : public Op {
       GemmShape to_keys = head_product<T>(keys, hd, block, stride, q.ld, hd);
       to_keys.trans_a = true;
       to_keys.accumulate = true;
+      to_keys.triangle = Triangle::kUpperLeft;
+      to_keys.diagonal = range.diagonal();
       gemm(to_keys, dscores, q.data, dk + range.first * hd);
       to_keys.ldb = dout.ld;
       gemm(to_keys, probs, dout.data, dv + range.first * hd);

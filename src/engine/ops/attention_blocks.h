@@ -1,6 +1,5 @@
 // How attention cuts a row: blocks of queries, the keys that they see, and lines of one head in
-// memory. Private to the operations
-// of attention.
+// memory. Private to the operations of attention.
 #pragma once
 
 #include <algorithm>
@@ -42,10 +41,12 @@ struct KeyRange {
     first = oldest / kTokenBlock * kTokenBlock;
   }
   int64_t count() const { return end - first; }
+  // The i-th query sees no key after the (i + diagonal)-th.
+  int64_t diagonal() const { return start - first; }
   int64_t visible_first(int64_t i) const {
     return window > 0 ? std::max(start + i - window + 1, first) - first : 0;
   }
-  int64_t visible_end(int64_t i) const { return start + i + 1 - first; }
+  int64_t visible_end(int64_t i) const { return i + diagonal() + 1; }
 };
 
 // Hands out pieces of a worker's scratch memory.

@@ -103,6 +103,8 @@ class AttentionForward {
                      scratch.take<T>(keys * hd));
     GemmShape qk = head_product<T>(b.size, keys, hd, q.ld, k.ld, b.stride);
     qk.trans_b = true;
+    qk.triangle = Triangle::kOutput;
+    qk.diagonal = range.diagonal();
     gemm(qk, q.data, k.data, scores);
     for (int64_t i = 0; i < b.size; ++i) {
       if (b.token + i >= b.end) {
@@ -114,7 +116,10 @@ class AttentionForward {
           softmax_line(exec, scores + i * b.stride, range.visible_first(i), range.visible_end(i),
                        keys, probs + i * b.stride);
     }
-    gemm(head_product<T>(b.size, hd, keys, b.stride, v.ld, hd), probs, v.data, tile);
+    GemmShape pv = head_product<T>(b.size, hd, keys, b.stride, v.ld, hd);
+    pv.triangle = Triangle::kLowerLeft;
+    pv.diagonal = range.diagonal();
+    gemm(pv, probs, v.data, tile);
     for (int64_t i = 0; i < b.size && b.token + i < b.end; ++i) {
       exec.rows<T>().from_f32(tile + i * hd, hd,
                               exec.data<T>(values_.out) + (b.token + i) * q_stride() + b.head * hd);

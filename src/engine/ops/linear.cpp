@@ -141,13 +141,10 @@ void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const WeightRows& weig
     gemm(shape, x, weight.at(t.col * in_), exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
     return;
   }
-  shape.ldc = t.cols;
-  gemm(shape, x, weight.at(t.col * in_), memory);
-  add_lora(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
-  scale_and_add_bias(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
-  for (int64_t m = 0; m < t.count; ++m) {
-    store_line(exec, t.spec, t.first + m, t.col, t.cols, memory + m * t.cols);
-  }
+  const Sums sums = sums_of(exec, t, exec.data<T>(outputs_[t.spec]), n, memory);
+  shape.ldc = sums.ld;
+  gemm(shape, x, weight.at(t.col * in_), sums.at);
+  finish_tile(exec, t, sums);
 }
 
 template <class T>
@@ -174,10 +171,9 @@ void LinearOp<T>::forward_tile_amx(Exec& exec, const Tile& t, const BF16* weight
   p.shape.ldc = t.cols;
   p.c = memory;
   amx_product(p);
-  scale_and_add_bias(exec, t.spec, t.first, t.count, t.col, t.cols, memory);
-  for (int64_t m = 0; m < t.count; ++m) {
-    store_line(exec, t.spec, t.first + m, t.col, t.cols, memory + m * t.cols);
-  }
+  const Sums sums{memory, t.cols};
+  scale_and_add_bias(exec, t, sums);
+  store_tile(exec, t, sums);
 }
 
 // lora_hidden B^T of tokens from `first`, columns from `col`; nothing without LoRA.
@@ -244,12 +240,7 @@ void LinearOp<T>::forward_few(Exec& exec) const {
     };
     if (!is_projected()) project_pieces();
     while (!is_projected()) std::this_thread::yield();
-    for (int64_t m = 0; m < tokens; ++m) {
-      float* line = product + m * t.cols;
-      add_lora(exec, t.spec, m, 1, t.col, t.cols, line);
-      scale_and_add_bias(exec, t.spec, m, 1, t.col, t.cols, line);
-      store_line(exec, t.spec, m, t.col, t.cols, line);
-    }
+    finish_tile(exec, t, {product, t.cols});
   });
 }
 
@@ -267,44 +258,49 @@ void LinearOp<T>::project_few(Exec& exec, const FewLines& x, const Tile& t) cons
 }
 
 template <class T>
-void LinearOp<T>::add_lora(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
-                           int64_t cols, float* tile) const {
-  const LowRankTerm term = low_rank_term(exec, i, first, col);
-  if (term.rank == 0) return;
-  exec.kernels().rank_expand(tile, count, cols, cols, term.u, term.v, term.ldv, term.rank);
+void LinearOp<T>::finish_tile(Exec& exec, const Tile& t, const Sums& sums) const {
+  const LowRankTerm term = low_rank_term(exec, t.spec, t.first, t.col);
+  if (term.rank > 0) {
+    exec.kernels().rank_expand(sums.at, t.count, sums.ld, t.cols, term.u, term.v, term.ldv,
+                               term.rank);
+  }
+  scale_and_add_bias(exec, t, sums);
+  store_tile(exec, t, sums);
 }
 
 template <class T>
-void LinearOp<T>::scale_and_add_bias(Exec& exec, size_t i, int64_t first, int64_t count,
-                                     int64_t col, int64_t cols, float* tile) const {
-  const LinearSpec& spec = specs_[i];
+void LinearOp<T>::scale_and_add_bias(Exec& exec, const Tile& t, const Sums& sums) const {
+  const LinearSpec& spec = specs_[t.spec];
   if (spec.lora != nullptr && spec.lora->dora) {
-    for (int64_t m = 0; m < count; ++m) {
-      float* line = tile + m * cols;
+    const int64_t n = out(t.spec);
+    for (int64_t m = 0; m < t.count; ++m) {
       if (exec.graph().training()) {
-        exec.rows<T>().from_f32(line, cols,
-                                exec.data<T>(unscaled_[i]) + (first + m) * out(i) + col);
+        exec.rows<T>().from_f32(sums.line(m), t.cols,
+                                exec.data<T>(unscaled_[t.spec]) + (t.first + m) * n + t.col);
       }
-      exec.kernels().multiply(spec.lora->dora->row_scale.data() + col, cols, line);
+      exec.kernels().multiply(spec.lora->dora->row_scale.data() + t.col, t.cols, sums.line(m));
     }
   }
   if (spec.bias != nullptr) {
-    for (int64_t m = 0; m < count; ++m) {
-      exec.kernels().add(spec.bias->value.f32() + col, cols, tile + m * cols);
+    for (int64_t m = 0; m < t.count; ++m) {
+      exec.kernels().add(spec.bias->value.f32() + t.col, t.cols, sums.line(m));
     }
   }
 }
 
 template <class T>
-void LinearOp<T>::store_line(Exec& exec, size_t i, int64_t token, int64_t col, int64_t cols,
-                             float* line) const {
-  const int64_t at = token * out(i) + col;
-  if (residual_.valid()) {
-    float* sum = exec.data<float>(outputs_[i]) + at;
-    exec.kernels().add(exec.data<float>(residual_) + at, cols, line);
-    std::memcpy(sum, line, static_cast<size_t>(cols) * sizeof(float));
-  } else {
-    exec.rows<T>().from_f32(line, cols, exec.data<T>(outputs_[i]) + at);
+void LinearOp<T>::store_tile(Exec& exec, const Tile& t, const Sums& sums) const {
+  const int64_t n = out(t.spec);
+  for (int64_t m = 0; m < t.count; ++m) {
+    const int64_t at = (t.first + m) * n + t.col;
+    float* line = sums.line(m);
+    if (residual_.valid()) {
+      exec.kernels().add(exec.data<float>(residual_) + at, t.cols, line);
+      float* to = exec.data<float>(outputs_[t.spec]) + at;
+      if (line != to) std::memcpy(to, line, static_cast<size_t>(t.cols) * sizeof(float));
+    } else if (!sums.in_place) {
+      exec.rows<T>().from_f32(line, t.cols, exec.data<T>(outputs_[t.spec]) + at);
+    }
   }
 }
 
@@ -336,7 +332,10 @@ std::vector<ValueId> add_linear(Graph& graph, ValueId x, std::vector<LinearSpec>
     const bool has_dora = has_lora && spec.lora->dora;
     unscaled.push_back(has_dora ? graph.add_value(spec.lora->dora->magnitude.name, out, dtype)
                                 : ValueId{});
-    if (to_residual) narrowed = graph.add_value(spec.weight->name + " gradient", out, dtype);
+    // A gradient in f32 is read where it lies, unless DoRA scales it.
+    if (to_residual && (dtype != DType::kF32 || has_dora)) {
+      narrowed = graph.add_value(spec.weight->name + " gradient", out, dtype);
+    }
   }
   if (dtype == DType::kBF16) {
     graph.add_op(std::make_unique<linear::LinearOp<BF16>>(x, std::move(specs), outputs, residual,

@@ -50,6 +50,14 @@ struct Tile {
   int64_t cols;
 };
 
+// The f32 sums of a tile, from its first token and column.
+struct Sums {
+  float* at;
+  int64_t ld;
+  bool in_place = false;  // they lie where the result belongs
+  float* line(int64_t m) const { return at + m * ld; }
+};
+
 // Whether products of T run on AMX tiles, which take the low-rank term with them.
 template <class T>
 bool has_amx_products(Exec& exec) {
@@ -179,11 +187,19 @@ class LinearOp : public Op {
   static size_t decoded_bytes(const Parameter& weight) {
     return (weight.value.size_bytes() + 63) / 64 * 64;
   }
+  // Where a tile of `to`, T [tokens, n], is summed: our own f32 products in place, others in
+  // `memory`, since they are narrowed afterwards.
+  static Sums sums_of(Exec& exec, const Tile& t, T* to, int64_t n, float* memory) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (has_f32_products<T>(exec)) return {to + t.first * n + t.col, n, true};
+    }
+    return {memory, t.cols};
+  }
   bool drops(Exec& exec, size_t i) const {
     return exec.dropout_on && specs_[i].lora != nullptr && specs_[i].lora->dropout > 0;
   }
   const T* output_gradient(Exec& exec, size_t i) const {
-    return residual_.valid() ? exec.data<T>(narrowed_) : exec.grad<T>(outputs_[i]);
+    return narrowed_.valid() ? exec.data<T>(narrowed_) : exec.grad<T>(outputs_[i]);
   }
   static uint64_t mask_key(Exec& exec, const Lora& lora, int64_t token) {
     return random_key({exec.token_key(token), lora.key});
@@ -244,13 +260,10 @@ class LinearOp : public Op {
   // A few tokens: every weight row is read once and multiplied by all of them.
   void forward_few(Exec& exec) const;
   void project_few(Exec& exec, const FewLines& x, const Tile& tile) const;
-  void add_lora(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col, int64_t cols,
-                float* tile) const;
-  // DoRA's scale of the outputs, then the bias.
-  void scale_and_add_bias(Exec& exec, size_t i, int64_t first, int64_t count, int64_t col,
-                          int64_t cols, float* tile) const;
-  void store_line(Exec& exec, size_t i, int64_t token, int64_t col, int64_t cols,
-                  float* line) const;
+  // What comes after the product of weights: the low-rank term, DoRA's scale, bias and residual.
+  void finish_tile(Exec& exec, const Tile& tile, const Sums& sums) const;
+  void scale_and_add_bias(Exec& exec, const Tile& tile, const Sums& sums) const;
+  void store_tile(Exec& exec, const Tile& tile, const Sums& sums) const;
   // The residual stream's gradient in activation type, as the products want it.
   void narrow_gradient(Exec& exec) const;
   // lora_grad = scale * dy B, [tokens, rank].
@@ -264,7 +277,7 @@ class LinearOp : public Op {
                            float* memory) const;
   void backward_input_tile_amx(Exec& exec, const Tile& tile, const std::vector<WeightRows>& weights,
                                float* memory) const;
-  void add_lora_input_gradient(Exec& exec, size_t i, const Tile& tile, float* sums) const;
+  void add_lora_input_gradient(Exec& exec, size_t i, const Tile& tile, const Sums& sums) const;
   // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then
   // over rows in order, so that the split into batches never shows.
   void backward_lora(Exec& exec, size_t i) const;

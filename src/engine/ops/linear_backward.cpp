@@ -10,7 +10,7 @@ namespace dlm::linear {
 
 template <class T>
 void LinearOp<T>::backward(Exec& exec) const {
-  if (residual_.valid()) narrow_gradient(exec);
+  if (narrowed_.valid()) narrow_gradient(exec);
   for (size_t i = 0; i < specs_.size(); ++i) {
     if (unscaled_[i].valid()) backward_row_scale(exec, i);
   }
@@ -104,6 +104,7 @@ void LinearOp<T>::backward_input(Exec& exec) const {
 template <class T>
 void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
                                       const std::vector<WeightRows>& weights, float* memory) const {
+  const Sums sums = sums_of(exec, t, exec.grad<T>(x_), in_, memory);
   for (size_t i = 0; i < specs_.size(); ++i) {
     GemmShape shape;
     shape.m = padded(t.count);
@@ -111,15 +112,16 @@ void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
     shape.k = out(i);
     shape.lda = out(i);
     shape.ldb = in_;
-    shape.ldc = t.cols;
+    shape.ldc = sums.ld;
     shape.accumulate = i > 0;
     shape.input = specs_[i].weight->value.dtype();
     shape.b_is_bf16 = weights[i].dtype != shape.input;
-    gemm(shape, output_gradient(exec, i) + t.first * out(i), weights[i].at(t.col), memory);
+    gemm(shape, output_gradient(exec, i) + t.first * out(i), weights[i].at(t.col), sums.at);
   }
   for (size_t i = 0; i < specs_.size(); ++i) {
-    if (specs_[i].lora != nullptr) add_lora_input_gradient(exec, i, t, memory);
+    if (specs_[i].lora != nullptr) add_lora_input_gradient(exec, i, t, sums);
   }
+  if (sums.in_place) return;
   for (int64_t m = 0; m < t.count; ++m) {
     exec.rows<T>().from_f32(memory + m * t.cols, t.cols,
                             exec.grad<T>(x_) + (t.first + m) * in_ + t.col);
@@ -157,7 +159,7 @@ void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
   }
   if (!any_mask) return;
   for (size_t i = 0; i < specs_.size(); ++i) {
-    if (drops(exec, i)) add_lora_input_gradient(exec, i, t, memory);
+    if (drops(exec, i)) add_lora_input_gradient(exec, i, t, {memory, t.cols});
   }
   for (int64_t m = 0; m < t.count; ++m) {
     exec.rows<BF16>().from_f32(memory + m * t.cols, t.cols, to + m * in_);
@@ -165,18 +167,18 @@ void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
 }
 
 template <class T>
-void LinearOp<T>::add_lora_input_gradient(Exec& exec, size_t i, const Tile& t, float* sums) const {
+void LinearOp<T>::add_lora_input_gradient(Exec& exec, size_t i, const Tile& t,
+                                          const Sums& sums) const {
   const Lora& lora = *specs_[i].lora;
   const float* c = exec.data<float>(lora_grad_[i]) + t.first * lora.rank;
   const float* a = lora.a.value.f32() + t.col;
   if (!drops(exec, i)) {
-    exec.kernels().rank_expand(sums, t.count, t.cols, t.cols, c, a, in_, lora.rank);
+    exec.kernels().rank_expand(sums.at, t.count, sums.ld, t.cols, c, a, in_, lora.rank);
     return;
   }
   for (int64_t m = 0; m < t.count; ++m) {
-    exec.kernels().rank_expand_dropout(sums + m * t.cols, t.cols, c + m * lora.rank, a, in_,
-                                       lora.rank, mask_key(exec, lora, t.first + m), t.col,
-                                       lora.dropout);
+    exec.kernels().rank_expand_dropout(sums.line(m), t.cols, c + m * lora.rank, a, in_, lora.rank,
+                                       mask_key(exec, lora, t.first + m), t.col, lora.dropout);
   }
 }
 
