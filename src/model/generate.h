@@ -1,4 +1,4 @@
-// Token by token generation with a key-value cache, and how the next token is chosen.
+// Token by token generation with a key-value cache.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/decoder.h"
+#include "model/sampling.h"
 #include "model/sequences.h"
 
 namespace dlm {
@@ -35,19 +36,6 @@ class Generator {
   Sequences sequence_;
   std::vector<float> logits_;
 };
-
-// The index of the largest logit; the lowest index among equals.
-int32_t argmax(std::span<const float> logits);
-
-struct SamplingOptions {
-  double temperature = 0.0;  // 0: greedy
-  double top_p = 1.0;        // keeps the smallest set of tokens with at least this probability
-  int64_t top_k = 0;         // 0: no limit
-  uint64_t seed = 0;
-};
-
-// The next token; `position` counts the tokens chosen so far and keys the random number.
-int32_t sample(std::span<const float> logits, const SamplingOptions& options, int64_t position);
 
 struct Generation {
   std::vector<int32_t> tokens;  // without the stopping token
