@@ -179,6 +179,7 @@ std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype,
     const uint64_t key = random_key({1, static_cast<uint64_t>(i)});
     block.mutable_f32()[i] = static_cast<float>(normal(key) * 0.02);
   }
+  Arena memory;  // of matrices, as a file's bytes lie one after the other
   const DType held = stored.value_or(dtype);
   if (held != DType::kF32) block = block.cast(held);
   std::unique_ptr<Decoder> decoder(new Decoder);
@@ -187,7 +188,8 @@ std::unique_ptr<Decoder> Decoder::tiled(const ModelConfig& config, DType dtype,
   for (const WeightSlot& slot : decoder->slots()) {
     slot.parameter->name = slot.name;
     Tensor& value = slot.parameter->value;
-    value = Tensor::zeros(slot.shape, slot.is_matrix() ? held : DType::kF32);
+    value = slot.is_matrix() ? Tensor::zeros(slot.shape, held, &memory)
+                             : Tensor::zeros(slot.shape, DType::kF32);
     if (slot.is_matrix()) {
       auto* out = static_cast<std::byte*>(value.mutable_data());
       for (size_t at = 0; at < value.size_bytes(); at += block.size_bytes()) {
