@@ -7,6 +7,7 @@
 
 #include "engine/few_tokens.h"
 #include "engine/numbers.h"
+#include "engine/ops/linear.h"
 
 namespace dlm {
 namespace {
@@ -127,6 +128,31 @@ TEST_P(FewLinesOf, EveryTierWritesTheSameBytes) {
 
 INSTANTIATE_TEST_SUITE_P(Tiers, FewLinesOf, ::testing::ValuesIn(supported_isa_tiers()),
                          [](const auto& tier) { return std::string(isa_name(tier.param)); });
+
+// Rows of the fullest worker when tasks are dealt out evenly.
+int64_t fullest(const std::vector<int64_t>& outs, int64_t in, int num_workers) {
+  const int64_t rows = linear::few_rows(outs, in, num_workers);
+  EXPECT_GE(rows, 32);
+  EXPECT_LE(rows, linear::kMostFewRows);
+  EXPECT_EQ(rows % 8, 0);
+  int64_t tasks = 0;
+  for (const int64_t out : outs) tasks += (out + rows - 1) / rows;
+  return (tasks + num_workers - 1) / num_workers * rows;
+}
+
+TEST(FewRows, LetAllWorkersEndTogether) {
+  // The layers of SmolLM2-135M.
+  EXPECT_EQ(fullest({576, 192, 192}, 576, 2), 480);
+  EXPECT_EQ(fullest({576}, 576, 2), 288);
+  EXPECT_EQ(fullest({1536, 1536}, 576, 2), 1536);
+  EXPECT_EQ(fullest({576}, 1536, 2), 288);
+  EXPECT_EQ(fullest({576}, 576, 1), 576);
+  // None of many workers goes without where there is enough.
+  EXPECT_LE(fullest({576}, 576, 16), 40);
+  EXPECT_LE(fullest({2048, 512, 512}, 2048, 16), 200);
+  EXPECT_EQ(fullest({8}, 576, 4), linear::few_rows({8}, 576, 4));
+  EXPECT_GT(linear::few_rows({4096}, int64_t{1} << 20, 2), 0) << "rows longer than a task";
+}
 
 }  // namespace
 }  // namespace dlm

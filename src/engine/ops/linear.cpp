@@ -212,9 +212,7 @@ void LinearOp<T>::forward_few(Exec& exec) const {
     }
   }
   std::vector<Tile> tasks;
-  int64_t all = 0;
-  for (size_t i = 0; i < specs_.size(); ++i) all += out(i);
-  const int64_t rows = few_rows(all, in_, exec.device().pool().num_threads());
+  const int64_t rows = rows_of_few(exec);
   for (size_t i = 0; i < specs_.size(); ++i) {
     for (int64_t col = 0; col < out(i); col += rows) {
       tasks.push_back({i, 0, tokens, col, std::min(rows, out(i) - col)});
@@ -242,6 +240,18 @@ void LinearOp<T>::forward_few(Exec& exec) const {
     while (!is_projected()) std::this_thread::yield();
     finish_tile(exec, t, {product, t.cols});
   });
+}
+
+template <class T>
+int64_t LinearOp<T>::rows_of_few(Exec& exec) const {
+  int64_t rows = few_rows_.load(std::memory_order_relaxed);
+  if (rows == 0) {
+    std::vector<int64_t> outs;
+    for (size_t i = 0; i < specs_.size(); ++i) outs.push_back(out(i));
+    rows = few_rows(outs, in_, exec.device().pool().num_threads());
+    few_rows_.store(rows, std::memory_order_relaxed);
+  }
+  return rows;
 }
 
 // lora_hidden = scale * x A^T of a few tokens, in f32: rows [t.col, t.col + t.cols) of A. Factors

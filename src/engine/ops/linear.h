@@ -3,6 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "engine/cpu/amx_gemm.h"
@@ -27,13 +30,29 @@ static_assert(kF32TileTokens * kF32TileCols <= kTileTokens * kTileCols);
 inline constexpr int64_t kMinTileCols = 128;  // below, packing the tokens shows
 inline constexpr int64_t kDropBlock = 64;
 
-// Rows of a weight [all, in] that a task multiplies with a few tokens: not much more than 128 Ki
-// weights, so that no worker waits long for another's last task, nor so many that one has none;
-// what lies around a product costs more than a short one.
+// Rows that a task multiplies with a few tokens, of weights with `in` columns and `outs` rows: not
+// much more than 128 Ki weights, so that no worker waits long for another's last task, and as many
+// as let the workers end together. What lies around a product costs as much as some rows.
 inline constexpr int64_t kMostFewRows = 256;
-inline int64_t few_rows(int64_t all, int64_t in, int num_workers) {
-  const int64_t most = std::min(kMostFewRows, (int64_t{128} << 10) / in);
-  return std::max<int64_t>(32, std::min(most, all / num_workers) / 32 * 32);
+inline int64_t few_rows(const std::vector<int64_t>& outs, int64_t in, int num_workers) {
+  constexpr int64_t kStep = 8;
+  constexpr int64_t kLeast = 32;
+  constexpr int64_t kAround = 4;
+  const int64_t most = std::clamp((int64_t{128} << 10) / in, kLeast, kMostFewRows) / kStep * kStep;
+  const int64_t all = std::accumulate(outs.begin(), outs.end(), int64_t{0});
+  const int64_t least = std::max(kLeast, std::min(most / 3, all / num_workers));
+  int64_t best = most;
+  int64_t least_cost = INT64_MAX;
+  for (int64_t rows = most; rows >= least; rows -= kStep) {
+    int64_t tasks = 0;
+    for (const int64_t out : outs) tasks += (out + rows - 1) / rows;
+    const int64_t cost = (tasks + num_workers - 1) / num_workers * (rows + kAround);
+    if (cost < least_cost) {
+      least_cost = cost;
+      best = rows;
+    }
+  }
+  return best;
 }
 
 // Lines that a product of `count` tokens has: values end with a whole block of tokens.
@@ -260,6 +279,7 @@ class LinearOp : public Op {
   // A few tokens: every weight row is read once and multiplied by all of them.
   void forward_few(Exec& exec) const;
   void project_few(Exec& exec, const FewLines& x, const Tile& tile) const;
+  int64_t rows_of_few(Exec& exec) const;
   // What comes after the product of weights: the low-rank term, DoRA's scale, bias and residual.
   void finish_tile(Exec& exec, const Tile& tile, const Sums& sums) const;
   void scale_and_add_bias(Exec& exec, const Tile& tile, const Sums& sums) const;
@@ -290,6 +310,7 @@ class LinearOp : public Op {
   ValueId residual_;
   std::vector<ValueId> lora_hidden_;
   std::vector<ValueId> lora_grad_;
+  mutable std::atomic<int64_t> few_rows_ = 0;  // once it is known; decides no result
   std::vector<ValueId> unscaled_;  // DoRA: the output before row_scale and bias, T [out]
   ValueId narrowed_;
   int64_t in_;
