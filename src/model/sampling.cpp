@@ -27,9 +27,8 @@ float largest(const float* x, size_t count) {
   return *std::max_element(best, best + kWidth);
 }
 
-// Probabilities of all tokens, f32 [vocab].
-std::vector<float> probabilities(std::span<const float> logits, double temperature) {
-  const float top = logits[static_cast<size_t>(argmax(logits))];
+// Probabilities of all tokens, f32 [vocab]; top is the largest logit.
+std::vector<float> probabilities(std::span<const float> logits, float top, double temperature) {
   std::vector<float> below(logits.begin(), logits.end());
   for (float& logit : below) logit -= top;
   std::vector<float> out(logits.size());
@@ -42,10 +41,10 @@ std::vector<float> probabilities(std::span<const float> logits, double temperatu
 // Tokens from the likeliest on, sorted as far as somebody asks: mostly a few of very many.
 class LikeliestFirst {
  public:
-  LikeliestFirst(std::span<const float> logits, double temperature)
+  LikeliestFirst(std::span<const float> logits, float top, double temperature)
       : logits_(logits),
         above_(std::numeric_limits<double>::infinity()),
-        reach_(static_cast<double>(logits[static_cast<size_t>(argmax(logits))])),
+        top_(static_cast<double>(top)),
         step_(kFirstStep * temperature) {}
 
   // i is below the number of logits.
@@ -64,7 +63,7 @@ class LikeliestFirst {
   // Appends the tokens of the next range of logits; the last range has no lower end.
   void grow() {
     const bool is_last = ++rounds_ == kMostRounds;
-    const double from = is_last ? -std::numeric_limits<double>::infinity() : reach_ - step_;
+    const double from = is_last ? -std::numeric_limits<double>::infinity() : top_ - step_;
     const auto sorted = static_cast<int64_t>(order_.size());
     for (size_t t = 0; t < logits_.size(); ++t) {
       const double x = static_cast<double>(logits_[t]);
@@ -79,7 +78,7 @@ class LikeliestFirst {
   std::span<const float> logits_;
   std::vector<int32_t> order_;
   double above_;  // tokens with logits from here up are in order
-  double reach_;  // the largest logit
+  double top_;    // the largest logit
   double step_;
   int rounds_ = 0;
 };
@@ -103,8 +102,9 @@ int32_t argmax(std::span<const float> logits) {
 
 int32_t sample(std::span<const float> logits, const SamplingOptions& options, int64_t position) {
   if (options.temperature <= 0) return argmax(logits);
-  const std::vector<float> probability = probabilities(logits, options.temperature);
-  LikeliestFirst tokens(logits, options.temperature);
+  const float top = logits[static_cast<size_t>(argmax(logits))];
+  const std::vector<float> probability = probabilities(logits, top, options.temperature);
+  LikeliestFirst tokens(logits, top, options.temperature);
   const auto weight = [&](size_t i) {
     return static_cast<double>(probability[static_cast<size_t>(tokens.at(i))]);
   };

@@ -1,5 +1,5 @@
 // Lines of a few tokens as 16-bit codes: how far a code may lie from its number, which numbers are
-// exact, and that all tiers write the same bytes.
+// exact, and that all tiers write the same bytes. And how rows of weights are dealt out for them.
 
 #include <gtest/gtest.h>
 
