@@ -37,6 +37,16 @@ PassMemory::PassMemory(std::byte* arena, size_t arena_bytes, std::shared_ptr<Pas
       scratch_(outer, outer->scratch()),
       scratch_bytes_(outer->scratch_bytes_) {}
 
+std::byte* PassMemory::shared(size_t bytes) {
+  if (bytes > shared_bytes_) {
+    shared_.reset();
+    shared_bytes_ = 0;
+    shared_ = allocate_aligned(bytes);
+    shared_bytes_ = bytes;
+  }
+  return shared_.get();
+}
+
 void PassMemory::reserve(size_t arena_bytes, size_t scratch_bytes) {
   // Freed before the larger one is taken. Zeroed, because lines beyond the last token are
   // multiplied too and must hold numbers.
@@ -124,12 +134,7 @@ void Exec::run_forward(const Batch& batch) {
 
 std::byte* Exec::shared() {
   if (outer_ != nullptr) return outer_->shared();
-  if (shared_ == nullptr) {
-    const size_t bytes = graph_.shared_bytes();
-    shared_ = allocate_aligned(bytes);
-    shared_bytes_ = bytes;
-  }
-  return shared_.get();
+  return memory_->shared(graph_.shared_bytes(padded_tokens_));
 }
 
 void Exec::backward() {

@@ -78,12 +78,16 @@ class PassMemory {
 
   std::byte* arena() const { return arena_.get(); }
   std::byte* scratch() const { return scratch_.get(); }
+  // At least so many bytes that all workers share, taken when they are first wanted.
+  std::byte* shared(size_t bytes);
 
  private:
   std::shared_ptr<std::byte> arena_;
   size_t arena_bytes_ = 0;
   std::shared_ptr<std::byte> scratch_;
   size_t scratch_bytes_ = 0;
+  std::shared_ptr<std::byte> shared_;
+  size_t shared_bytes_ = 0;
 };
 
 // Keeps lines of Graph::frozen_value() from one pass to later ones.
@@ -146,8 +150,8 @@ class Exec {
     return memory_->scratch() + static_cast<size_t>(worker) * scratch_stride_;
   }
 
-  // Memory that the running op's workers share, Graph::shared_bytes() long; taken at the first
-  // call, since a pass of a few tokens needs none. Only for the calling thread.
+  // Memory that the running op's workers share, Graph::shared_bytes() of the pass; taken at the
+  // first call, since many passes need none. Only for the calling thread.
   std::byte* shared();
 
   // Runs body(task, worker) for each task on the workers.
@@ -190,8 +194,6 @@ class Exec {
   std::vector<uint64_t> token_keys_;
   std::shared_ptr<PassMemory> memory_;
   size_t scratch_stride_ = 0;
-  std::shared_ptr<std::byte> shared_;
-  size_t shared_bytes_ = 0;
 };
 
 }  // namespace dlm

@@ -150,9 +150,9 @@ size_t Graph::scratch_bytes_per_worker(int64_t tokens) const {
   return most;
 }
 
-size_t Graph::shared_bytes() const {
+size_t Graph::shared_bytes(int64_t tokens) const {
   size_t most = 0;
-  for (const auto& op : ops_) most = std::max(most, op->shared_bytes());
+  for (const auto& op : ops_) most = std::max(most, op->shared_bytes(tokens));
   return most;
 }
 

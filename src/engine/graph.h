@@ -42,8 +42,9 @@ class Op {
   virtual std::vector<Parameter*> parameters() const { return {}; }
   // Working memory of one worker, in bytes.
   virtual size_t scratch_bytes(int64_t) const { return 0; }
-  // Working memory that all workers share while this op runs, in bytes: decoded weights.
-  virtual size_t shared_bytes() const { return 0; }
+  // Working memory that all workers share while this op runs over so many tokens, in bytes: decoded
+  // weights, logits.
+  virtual size_t shared_bytes(int64_t) const { return 0; }
 
   // Whether running forward() again costs next to nothing beside a matrix product.
   virtual bool is_cheap() const { return false; }
@@ -94,7 +95,7 @@ class Graph {
   int64_t data_offset(ValueId v) const { return values_[v.index].data_offset; }
   int64_t grad_offset(ValueId v) const { return values_[v.index].grad_offset; }
   size_t scratch_bytes_per_worker(int64_t tokens) const;
-  size_t shared_bytes() const;
+  size_t shared_bytes(int64_t tokens) const;
   // A residual value that requires a gradient, or an invalid id: they all share one buffer.
   ValueId any_residual_with_grad() const;
 

@@ -109,14 +109,16 @@ struct MemoryModel::State {
       }
       bytes += size;
     }
-    if (format) {
-      // The largest group of layers, decoded.
-      const int64_t group =
-          m.hidden_size *
-          std::max(2 * m.intermediate_size, m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
-      bytes += static_cast<double>(group) * static_cast<double>(dtype_size(input.dtype));
-    }
     return static_cast<uint64_t>(bytes);
+  }
+
+  // The largest group of layers, where groups are decoded to be multiplied.
+  uint64_t decoded_bytes() const {
+    if (!input.base_format.linear) return 0;
+    const ModelConfig& m = *input.model;
+    const int64_t group = m.hidden_size * std::max(2 * m.intermediate_size,
+                                                   m.head_dim * (m.num_heads + 2 * m.num_kv_heads));
+    return static_cast<uint64_t>(group) * dtype_size(input.dtype);
   }
 };
 
@@ -150,6 +152,8 @@ MemoryNeeds MemoryModel::needs(int64_t batch_tokens, Recompute recompute) {
       std::max(Exec::arena_bytes(training, batch_tokens), Exec::arena_bytes(loss, batch_tokens));
   n.working = std::max(Exec::scratch_bytes(training, batch_tokens, threads),
                        Exec::scratch_bytes(loss, batch_tokens, threads)) +
+              std::max<uint64_t>({s.decoded_bytes(), training.shared_bytes(batch_tokens),
+                                  loss.shared_bytes(batch_tokens)}) +
               static_cast<uint64_t>(threads) * kProductsBytes + kOtherBytes;
   if (training.num_frozen_ops() > 0) {
     const uint64_t wanted =

@@ -226,7 +226,8 @@ class Pretraining {
         resident_bytes() +
         static_cast<uint64_t>(p.num_parameters) * (dtype_size(dtype) + 4 * sizeof(float)) +
         Exec::arena_bytes(graph->graph, kBatchTokens) +
-        Exec::scratch_bytes(graph->graph, kBatchTokens, threads);
+        Exec::scratch_bytes(graph->graph, kBatchTokens, threads) +
+        graph->graph.shared_bytes(kBatchTokens);
   }
 
   void make_model() {

@@ -160,6 +160,10 @@ bool gemm_widens_bf16() {
   return isa_tier() <= IsaTier::kAvx2;
 }
 
+bool gemm_is_own(DType input) {
+  return input == DType::kF32 ? gemm_widens_bf16() : isa_tier() == IsaTier::kAmx;
+}
+
 void use_one_openmp_thread() {
   omp_set_num_threads(1);
 }

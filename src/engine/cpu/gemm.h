@@ -50,6 +50,9 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c);
 // Whether f32 products are our own, of this tier, and take weights in bf16 as they are.
 bool gemm_widens_bf16();
 
+// Whether products of such numbers are our own: their bits do not depend on N either.
+bool gemm_is_own(DType input);
+
 // Tells OpenMP, and so oneDNN, that this thread works alone. Call it in every worker.
 void use_one_openmp_thread();
 

@@ -185,9 +185,9 @@ class ExpertsOp : public Op {
     return most;
   }
 
-  size_t shared_bytes() const override {
+  size_t shared_bytes(int64_t tokens) const override {
     size_t most = 0;
-    for (const auto& graph : graphs_) most = std::max(most, graph->shared_bytes());
+    for (const auto& graph : graphs_) most = std::max(most, graph->shared_bytes(tokens));
     return most;
   }
 

@@ -174,7 +174,7 @@ class LinearOp : public Op {
     return std::max(tile, dropped);
   }
 
-  size_t shared_bytes() const override {
+  size_t shared_bytes(int64_t) const override {
     size_t bytes = 0;
     for (const LinearSpec& spec : specs_) {
       if (!spec.weight->rows_as_they_lie()) bytes += decoded_bytes(*spec.weight);
