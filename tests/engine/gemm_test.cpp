@@ -181,6 +181,60 @@ bool bf16_weights_are_widened() {
   return true;
 }
 
+// Whether products with columns of B that were packed piece by piece have the bits of those with B
+// as it lies. b_type beside an A of f32 may be bf16.
+bool packed_weights_keep_their_bits(DType input, DType b_type) {
+  // The last two are summed in more than one pass.
+  constexpr int64_t kSizes[][3] = {{1, 1, 1},     {3, 5, 7},      {17, 33, 40},
+                                   {50, 130, 96}, {33, 200, 530}, {70, 40, 2100}};
+  for (const auto& [m, n, k] : kSizes) {
+    for (int bits = 0; bits < 8; ++bits) {
+      GemmShape s;
+      s.m = m;
+      s.n = n;
+      s.k = k;
+      s.trans_b = (bits & 1) != 0;
+      s.accumulate = (bits & 2) != 0;
+      const int64_t gap = (bits & 4) != 0 ? 3 : 0;
+      s.lda = k + gap;
+      s.ldb = (s.trans_b ? k : n) + gap;
+      s.ldc = n;
+      s.input = input;
+      s.b_is_bf16 = b_type != input;
+      const Matrix a(m * s.lda, 1, input);
+      const Matrix b((s.trans_b ? n : k) * s.ldb, 2, b_type);
+      std::vector<float> plain = numbers(m * n, 3);
+      std::vector<float> packed = plain;
+      gemm(s, a.data(input), b.data(b_type), plain.data());
+      const size_t panel = packed_panel_bytes(input, k);
+      const auto panels = static_cast<size_t>((n + kPackedCols - 1) / kPackedCols);
+      const auto memory = allocate_aligned(panels * panel);
+      std::memset(memory.get(), 0xff, panels * panel);  // what is not packed is not a number
+      const auto at = [&](int64_t col) {
+        return memory.get() + static_cast<size_t>(col / kPackedCols) * panel;
+      };
+      for (int64_t col = 0; col < n; col += 2 * kPackedCols) {
+        GemmShape piece = s;
+        piece.n = std::min(2 * kPackedCols, n - col);
+        const auto* from = static_cast<const std::byte*>(b.data(b_type));
+        const int64_t offset = (s.trans_b ? col * s.ldb : col);
+        gemm_pack(piece, from + static_cast<size_t>(offset) * dtype_size(b_type), at(col));
+      }
+      for (int64_t col = 0; col < n; col += 3 * kPackedCols) {
+        GemmShape piece = s;
+        piece.n = std::min(3 * kPackedCols, n - col);
+        piece.b_is_packed = true;
+        gemm(piece, a.data(input), at(col), packed.data() + col);
+      }
+      if (std::memcmp(plain.data(), packed.data(), plain.size() * sizeof(float)) != 0) {
+        std::fprintf(stderr, "m %ld n %ld k %ld trans_b %d: other bits\n", m, n, k, s.trans_b);
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 // Whether what a product knows of a triangle changes no bit that counts.
 bool triangles_keep_their_bits(Triangle triangle, bool trans_a, bool accumulate, int64_t diagonal) {
   constexpr int64_t kSizes[][3] = {{5, 7, 3}, {32, 64, 40}, {128, 300, 96}, {96, 40, 600}};
@@ -283,6 +337,19 @@ TEST_P(GemmDeathTest, Bf16WeightsBesideF32GiveTheBitsOfWidenedOnes) {
   if (GetParam() > IsaTier::kAvx2) GTEST_SKIP() << "skipped: not our own products on this tier";
   EXPECT_EXIT(in_tier(GetParam(), [] { return gemm_widens_bf16() && bf16_weights_are_widened(); }),
               ::testing::ExitedWithCode(0), "");
+}
+
+TEST_P(GemmDeathTest, PackedWeightsGiveTheBitsOfThoseThatLie) {
+  const bool bf16 = GetParam() == IsaTier::kAmx;
+  if (!bf16 && GetParam() > IsaTier::kAvx2) {
+    GTEST_SKIP() << "skipped: not our own products on this tier";
+  }
+  const auto body = [&] {
+    if (bf16) return packed_weights_keep_their_bits(DType::kBF16, DType::kBF16);
+    return packed_weights_keep_their_bits(DType::kF32, DType::kF32) &&
+           packed_weights_keep_their_bits(DType::kF32, DType::kBF16);
+  };
+  EXPECT_EXIT(in_tier(GetParam(), body), ::testing::ExitedWithCode(0), "");
 }
 
 std::string tier_of(const ::testing::TestParamInfo<IsaTier>& info) {

@@ -112,6 +112,20 @@ TEST_P(SameBytes, WithoutDropoutToo) {
   EXPECT_FALSE(same(whole.gradients, step(1, {8}, 0.1f).gradients)) << "dropout does nothing";
 }
 
+// Where a pass has more tokens than a tile, weights are packed once for all of them, and those of
+// wide layers in more than one piece.
+TEST_P(SameBytes, WithLayersThatArePackedInPieces) {
+  ModelConfig config = tiny_config(true);
+  config.hidden_size = 1024;
+  config.intermediate_size = 2100;
+  config.num_layers = 1;
+  rows_ = {tiny_row(1, 130, 40), tiny_row(2, 70, 40)};
+  const StepResult whole = step(2, {2}, 0.0f, false, config);
+  const StepResult parts = step(1, {1, 1}, 0.0f, false, config);
+  EXPECT_TRUE(same(parts.losses, whole.losses));
+  EXPECT_TRUE(same(parts.gradients, whole.gradients));
+}
+
 // An expert sees a handful of a row's tokens, in batches that depend on the other rows.
 TEST_P(SameBytes, WithSparseExperts) {
   const ModelConfig config = tiny_family_config("mixtral");

@@ -108,36 +108,54 @@ void pack_columns_of_v(const LowRankTerm& term, int64_t col, int64_t count, cons
 }
 
 // Asks for the lines of a later panel of B, a share with each block of lines of C, so that they are
-// near when they are packed.
+// near when they are packed or multiplied.
 class PanelPrefetch {
  public:
-  PanelPrefetch(const GemmShape& s, const BF16* b, int64_t depth)
-      : b_(b),
-        ld_(s.ldb),
-        num_lines_(s.trans_b ? kPanel : depth),
-        lines_of_64_bytes_(s.trans_b ? (depth + kDepth - 1) / kDepth : 1),
-        per_block_((num_lines_ * lines_of_64_bytes_ * 2 * kLines + s.m - 1) / s.m) {}
-  void start(int64_t offset) {
-    from_ = b_ + offset;
-    at_ = 0;
+  // Of panels of k in [k, k + depth).
+  PanelPrefetch(const GemmShape& s, const BF16* b, int64_t k, int64_t depth) {
+    int64_t pieces = 1;  // of 64 bytes, of each line
+    if (s.b_is_packed) {
+      b_ = b + k * kPanel;
+      col_ = steps_of(s.k) * kDepth;
+      ld_ = kDepth;
+      num_lines_ = steps_of(depth) * kPanel;
+    } else if (s.trans_b) {
+      b_ = b + k;
+      col_ = ld_ = s.ldb;
+      num_lines_ = kPanel;
+      pieces = steps_of(depth);
+    } else {
+      b_ = b + k * s.ldb;
+      ld_ = s.ldb;
+      num_lines_ = depth;
+    }
+    per_block_ = (num_lines_ * pieces * 2 * kLines + s.m - 1) / s.m;
+    all_ = num_lines_ * pieces;
+  }
+  void start(int64_t col) {
+    from_ = b_ + col * col_;
+    line_ = 0;
+    left_ = all_;
   }
   void next() {
-    const int64_t end = std::min(at_ + per_block_, num_lines_ * lines_of_64_bytes_);
-    for (; at_ < end; ++at_) {
-      _mm_prefetch(
-          reinterpret_cast<const char*>(from_ + at_ % num_lines_ * ld_ + at_ / num_lines_ * kDepth),
-          _MM_HINT_T1);
+    for (int64_t i = std::min(per_block_, left_); i > 0; --i, --left_) {
+      _mm_prefetch(reinterpret_cast<const char*>(from_ + line_ * ld_), _MM_HINT_T1);
+      if (++line_ < num_lines_) continue;
+      line_ = 0;
+      from_ += kDepth;
     }
   }
 
  private:
   const BF16* b_;
   int64_t ld_;
+  int64_t col_ = 1;  // numbers from a column to the next
   int64_t num_lines_;
-  int64_t lines_of_64_bytes_;
+  int64_t all_;
   int64_t per_block_;
   const BF16* from_ = nullptr;
-  int64_t at_ = 0;
+  int64_t line_ = 0;
+  int64_t left_ = 0;
 };
 
 // Where sums start from and where they go: f32 in both, or bf16 at the end.
@@ -267,9 +285,8 @@ class Sums {
 };
 
 // Columns [first, first + cols) of B, k in [k, k + depth), panel after panel.
-void pack(const AmxProduct& p, int64_t k, int64_t first, int64_t cols, int64_t depth,
+void pack(const GemmShape& s, const BF16* b, int64_t k, int64_t first, int64_t cols, int64_t depth,
           const PairOrder& order, BF16* panel) {
-  const GemmShape& s = p.shape;
   const int64_t steps = steps_of(depth);
   for (int64_t step = 0; step < steps; ++step) {
     const int64_t at = k + step * kDepth;
@@ -277,15 +294,20 @@ void pack(const AmxProduct& p, int64_t k, int64_t first, int64_t cols, int64_t d
     for (int64_t col = first; col < first + cols; col += kPanel) {
       BF16* to = panel + ((col - first) / kPanel * steps + step) * 2 * kTile;
       if (s.trans_b) {
-        pack_columns_transposed(p.b + col * s.ldb + at, s.ldb, s.n - col, rest, to);
+        pack_columns_transposed(b + col * s.ldb + at, s.ldb, s.n - col, rest, to);
       } else {
-        pack_columns(p.b + at * s.ldb + col, s.ldb, s.n - col, rest, order, to);
+        pack_columns(b + at * s.ldb + col, s.ldb, s.n - col, rest, order, to);
       }
     }
   }
 }
 
 }  // namespace
+
+void amx_pack(const GemmShape& s, const BF16* b, BF16* to) {
+  static const PairOrder order;
+  pack(s, b, 0, 0, s.n, s.k, order, to);
+}
 
 void amx_product(const AmxProduct& p) {
   static const TileConfig config;
@@ -297,13 +319,14 @@ void amx_product(const AmxProduct& p) {
   thread_local Memory<float> memory_of_sums;
   const GemmShape& s = p.shape;
   // B stored [k, n] is packed whole, line by line, where it can be: long sums take smaller passes.
-  const int64_t reach = s.trans_b || s.k <= kInner ? kInner : kInner / 2;
+  const bool long_passes = s.b_is_packed || s.trans_b || s.k <= kInner;
+  const int64_t reach = long_passes ? kInner : kInner / 2;
   const int64_t passes = std::max<int64_t>(1, (s.k + reach - 1) / reach);
   const int64_t inner = std::max<int64_t>(1, steps_of((s.k + passes - 1) / passes)) * kDepth;
   Lines u;
   if (p.low_rank.rank > 0) u = lines_of_u(p.low_rank, s.m, memory_of_u);
-  const bool whole = !s.trans_b && inner * s.n <= kWholePack;
-  const int64_t panels = whole ? (s.n + kPanel - 1) / kPanel : 1;
+  const bool whole = !s.b_is_packed && !s.trans_b && inner * s.n <= kWholePack;
+  const int64_t panels = s.b_is_packed ? 0 : whole ? (s.n + kPanel - 1) / kPanel : 1;
   BF16* all = memory_of_panel.take((panels * inner / kDepth + u.num_steps) * 2 * kTile);
   _tile_loadconfig(&config);
   Ends ends;
@@ -322,18 +345,22 @@ void amx_product(const AmxProduct& p) {
     const int64_t depth = std::min(inner, s.k - k);
     const Lines lines = lines_of_a(s, p.a + k * (s.trans_a ? s.lda : 1), depth, order, memory_of_a);
     Sums sums(s.m, s.n, ends);
-    PanelPrefetch later(s, p.b + k * (s.trans_b ? 1 : s.ldb), depth);
-    if (whole) pack(p, k, 0, s.n, depth, order, all);
+    PanelPrefetch later(s, p.b, k, depth);
+    if (whole) pack(s, p.b, k, 0, s.n, depth, order, all);
     for (int64_t col = 0; col < s.n; col += kPanel) {
-      BF16* panel = all + (whole ? col / kPanel * lines.num_steps * 2 * kTile : 0);
-      if (!whole) pack(p, k, col, kPanel, depth, order, panel);
+      const BF16* panel = all + (whole ? col / kPanel * lines.num_steps * 2 * kTile : 0);
+      if (s.b_is_packed) {
+        panel = p.b + col * steps_of(s.k) * kDepth + k * kPanel;
+      } else if (!whole) {
+        pack(s, p.b, k, col, kPanel, depth, order, all);
+      }
       BF16* panel_of_v = all + panels * lines.num_steps * 2 * kTile;
       const bool adds_low_rank = last && u.num_steps > 0;
       if (adds_low_rank) {
         pack_columns_of_v(p.low_rank, col, s.n - col, order, memory_of_v, panel_of_v);
       }
       const bool has_later = !whole && col + 2 * kPanel <= s.n;
-      if (has_later) later.start((col + kPanel) * (s.trans_b ? s.ldb : 1));
+      if (has_later) later.start(col + kPanel);
       for (int64_t line = 0; line < s.m; line += 2 * kLines) {
         if (has_later) later.next();
         sums.start(line, col);

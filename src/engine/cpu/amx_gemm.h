@@ -34,6 +34,9 @@ struct AmxProduct {
 
 void amx_product(const AmxProduct& product);
 
+// gemm_pack() in bf16.
+void amx_pack(const GemmShape& shape, const BF16* b, BF16* to);
+
 // to[i, r] = scale * sum over k of x[i, k] v[r, k]; x is [lines, cols] with leading dimension ldx,
 // v [rank, cols] dense, to [lines, rank] dense.
 void amx_rank_project(const BF16* x, int64_t lines, int64_t ldx, int64_t cols, const float* v,

@@ -139,7 +139,7 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
     amx_product(product);
     return;
   }
-  check(!shape.b_is_bf16, "gemm: bf16 beside f32");
+  check(!shape.b_is_bf16 && !shape.b_is_packed, "gemm: bf16 beside f32, or a packed matrix");
   thread_local ThreadProducts products;
   GemmShape compiled = shape;  // oneDNN multiplies triangles whole
   compiled.triangle = Triangle::kNone;
@@ -158,6 +158,21 @@ void gemm(const GemmShape& shape, const void* a, const void* b, void* c) {
 bool gemm_widens_bf16() {
   // oneDNN's f32 products change their bits with M on these tiers.
   return isa_tier() <= IsaTier::kAvx2;
+}
+
+size_t packed_panel_bytes(DType input, int64_t k) {
+  // TDPBF16PS takes 32 numbers of k at a time.
+  const int64_t lines = input == DType::kBF16 ? (k + 31) / 32 * 32 : k;
+  return static_cast<size_t>(lines * kPackedCols) * dtype_size(input);
+}
+
+void gemm_pack(const GemmShape& shape, const void* b, void* to) {
+  check(gemm_is_own(shape.input), "gemm_pack: a product of oneDNN's");
+  if (shape.input == DType::kF32) {
+    kernels(isa_tier()).gemm_f32_pack(shape, b, static_cast<float*>(to));
+  } else {
+    amx_pack(shape, static_cast<const BF16*>(b), static_cast<BF16*>(to));
+  }
 }
 
 bool gemm_is_own(DType input) {

@@ -35,6 +35,7 @@ struct GemmShape {
   bool trans_b = false;
   bool accumulate = false;
   bool b_is_bf16 = false;
+  bool b_is_packed = false;  // by gemm_pack(): ldb, trans_b and b_is_bf16 are not looked at
   DType input = DType::kF32;
   DType output = DType::kF32;
   Triangle triangle = Triangle::kNone;
@@ -47,11 +48,19 @@ struct GemmShape {
 // throw Error(kInternal) on tiers without has_bf16_products().
 void gemm(const GemmShape& shape, const void* a, const void* b, void* c);
 
-// Whether f32 products are our own, of this tier, and take weights in bf16 as they are.
-bool gemm_widens_bf16();
-
 // Whether products of such numbers are our own: their bits do not depend on N either.
 bool gemm_is_own(DType input);
+
+// Where gemm_is_own(), B may be packed once for many products, panel after panel of 32 columns:
+// columns from a multiple of 32 on begin there. The bits of C are the same.
+inline constexpr int64_t kPackedCols = 32;
+size_t packed_panel_bytes(DType input, int64_t k);
+// Packs op(B)[k, n] of a shape, of which m, A and C are not looked at. Numbers beyond column n are
+// zero.
+void gemm_pack(const GemmShape& shape, const void* b, void* to);
+
+// Whether f32 products are our own, of this tier, and take weights in bf16 as they are.
+bool gemm_widens_bf16();
 
 // Tells OpenMP, and so oneDNN, that this thread works alone. Call it in every worker.
 void use_one_openmp_thread();

@@ -156,6 +156,8 @@ struct Kernels {
   // The product that gemm() describes, in f32, with bits that depend on a line of A, a column of B
   // and K only. `memory` holds 256 * (shape.m + 262) numbers.
   void (*gemm_f32)(const GemmShape& shape, const float* a, const void* b, float* c, float* memory);
+  // gemm_pack() in f32.
+  void (*gemm_f32_pack)(const GemmShape& shape, const void* b, float* to);
 
   // One row of n weights to codes, one scale a block. int8: code * scale, scale = absmax / 127.
   // NF4 (nf4.h): level[code] * absmax; a block is 16 words, word l holds the codes of weights l,

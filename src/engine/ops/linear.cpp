@@ -26,7 +26,16 @@ void LinearOp<T>::forward(Exec& exec) const {
     forward_few(exec);
   } else {
     project_lora(exec);
-    forward_tiles(exec);
+    const bool amx = has_amx_products<T>(exec);
+    for_tiles(exec, Pass::kForward, [&](const Tile& t, const RightSides& weights, float* memory) {
+      if constexpr (sizeof(T) == sizeof(BF16)) {
+        if (amx) {
+          forward_tile_amx(exec, t, weights, memory);
+          return;
+        }
+      }
+      forward_tile(exec, t, weights, memory);
+    });
   }
 }
 
@@ -51,77 +60,13 @@ void LinearOp<T>::project_lora(Exec& exec) const {
 }
 
 template <class T>
-std::vector<WeightRows> LinearOp<T>::dense_weights(Exec& exec) const {
-  struct Piece {
-    const QuantizedMatrix* from;
-    int64_t first;
-    int64_t count;
-    T* to;
-  };
-  // 64 rows a task: enough to pay for handing it out, small enough to balance the workers.
-  constexpr int64_t kRows = 64;
-  std::vector<WeightRows> weights;
-  std::vector<Piece> pieces;
-  size_t offset = 0;
-  for (const LinearSpec& spec : specs_) {
-    if (const auto rows = spec.weight->rows_as_they_lie()) {
-      weights.push_back(*rows);
-      continue;
-    }
-    const QuantizedMatrix* q = spec.weight->quantized.get();
-    T* to = reinterpret_cast<T*>(exec.shared() + offset);
-    offset += decoded_bytes(*spec.weight);
-    weights.push_back({reinterpret_cast<const std::byte*>(to), spec.weight->value.dtype()});
-    for (int64_t first = 0; first < q->rows(); first += kRows) {
-      pieces.push_back({q, first, std::min(kRows, q->rows() - first), to + first * in_});
-    }
-  }
-  exec.run(static_cast<int64_t>(pieces.size()), [&](int64_t task, int) {
-    const Piece& p = pieces[static_cast<size_t>(task)];
-    p.from->dequantize(exec.kernels(), p.first, p.count, p.to);
-  });
-  return weights;
-}
-
-template <class T>
 bool LinearOp<T>::has_lora() const {
   return std::any_of(specs_.begin(), specs_.end(),
                      [](const LinearSpec& s) { return s.lora != nullptr; });
 }
 
 template <class T>
-void LinearOp<T>::forward_tiles(Exec& exec) const {
-  const bool amx = has_amx_products<T>(exec);
-  int64_t all = 0;
-  for (size_t i = 0; i < specs_.size(); ++i) all += out(i);
-  const Tiling tiles = tiling(exec, all);
-  std::vector<Tile> tasks;
-  for (int64_t first = 0; first < exec.tokens(); first += tiles.tokens) {
-    const int64_t count = std::min(tiles.tokens, exec.tokens() - first);
-    for (size_t i = 0; i < specs_.size(); ++i) {
-      const int64_t chunk = tiles.chunk(out(i));
-      for (int64_t col = 0; col < out(i); col += chunk) {
-        tasks.push_back({i, first, count, col, std::min(chunk, out(i) - col)});
-      }
-    }
-  }
-  const std::vector<WeightRows> weights = dense_weights(exec);
-  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
-    const Tile& t = tasks[static_cast<size_t>(index)];
-    const WeightRows& weight = weights[t.spec];
-    float* memory = reinterpret_cast<float*>(exec.scratch(worker));
-    if constexpr (sizeof(T) == sizeof(BF16)) {
-      if (amx) {
-        forward_tile_amx(exec, t, static_cast<const BF16*>(weight.at(t.col * in_)), memory);
-        return;
-      }
-    }
-    forward_tile(exec, t, weight, memory);
-  });
-}
-
-template <class T>
-void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const WeightRows& weight,
+void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const RightSides& weights,
                                float* memory) const {
   const LinearSpec& spec = specs_[t.spec];
   const int64_t n = out(t.spec);
@@ -130,35 +75,33 @@ void LinearOp<T>::forward_tile(Exec& exec, const Tile& t, const WeightRows& weig
   shape.n = t.cols;
   shape.k = in_;
   shape.lda = in_;
-  shape.ldb = in_;
-  shape.trans_b = true;
-  shape.input = spec.weight->value.dtype();
-  shape.b_is_bf16 = weight.dtype != shape.input;
+  shape.input = kType;
+  const void* weight = weights.of(Pass::kForward, t.spec, t.col, shape);
   const T* x = exec.data<T>(x_) + t.first * in_;
   if (spec.lora == nullptr && spec.bias == nullptr && !residual_.valid()) {
     shape.ldc = n;
     shape.output = shape.input;
-    gemm(shape, x, weight.at(t.col * in_), exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
+    gemm(shape, x, weight, exec.data<T>(outputs_[t.spec]) + t.first * n + t.col);
     return;
   }
   const Sums sums = sums_of(exec, t, exec.data<T>(outputs_[t.spec]), n, memory);
   shape.ldc = sums.ld;
-  gemm(shape, x, weight.at(t.col * in_), sums.at);
+  gemm(shape, x, weight, sums.at);
   finish_tile(exec, t, sums);
 }
 
 template <class T>
-void LinearOp<T>::forward_tile_amx(Exec& exec, const Tile& t, const BF16* weight,
+void LinearOp<T>::forward_tile_amx(Exec& exec, const Tile& t, const RightSides& weights,
                                    float* memory) const {
   const LinearSpec& spec = specs_[t.spec];
   const int64_t n = out(t.spec);
   AmxProduct p;
   p.shape.m = t.count;
   p.shape.n = t.cols;
-  p.shape.k = p.shape.lda = p.shape.ldb = in_;
-  p.shape.trans_b = true;
+  p.shape.k = p.shape.lda = in_;
+  p.shape.input = kType;
   p.a = exec.data<BF16>(x_) + t.first * in_;
-  p.b = weight;
+  p.b = static_cast<const BF16*>(weights.of(Pass::kForward, t.spec, t.col, p.shape));
   p.low_rank = low_rank_term(exec, t.spec, t.first, t.col);
   const bool is_scaled = spec.lora != nullptr && spec.lora->dora != nullptr;
   if (!is_scaled && spec.bias == nullptr && !residual_.valid()) {

@@ -1,11 +1,13 @@
-// The class of the linear operation, shared by its forward pass (linear.cpp) and its backward pass
-// (linear_backward.cpp); private to them.
+// The class of the linear operation, shared by its forward pass (linear.cpp), its backward pass
+// (linear_backward.cpp) and the tiles of both (linear_tiles.cpp); private to them.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "engine/cpu/amx_gemm.h"
@@ -69,6 +71,45 @@ struct Tile {
   int64_t cols;
 };
 
+// Which product of the weights: of the input, or of the output's gradient.
+enum class Pass : uint8_t { kForward, kInputGradient };
+
+// Output columns of a layer of the group, or of the input gradient, which all layers add to.
+struct Chunk {
+  size_t spec;
+  int64_t col;
+  int64_t cols;
+};
+
+// Packed weights of a layer (gemm_pack), from column `first` on.
+struct PackedColumns {
+  const std::byte* data = nullptr;
+  int64_t first = 0;
+  size_t panel_bytes = 0;
+};
+
+// The right sides of products: packed, or [out, in] of every layer as `rows`.
+struct RightSides {
+  std::vector<WeightRows> rows;
+  std::vector<PackedColumns> packed;
+  int64_t in;
+
+  // Of layer i from column col on; tells the shape.
+  const void* of(Pass pass, size_t i, int64_t col, GemmShape& shape) const {
+    if (!packed.empty()) {
+      shape.b_is_packed = true;
+      const PackedColumns& p = packed[i];
+      return p.data + static_cast<size_t>((col - p.first) / kPackedCols) * p.panel_bytes;
+    }
+    shape.ldb = in;
+    shape.trans_b = pass == Pass::kForward;
+    shape.b_is_bf16 = rows[i].dtype != shape.input;
+    return rows[i].at(pass == Pass::kForward ? col * in : col);
+  }
+};
+
+using TileBody = std::function<void(const Tile& tile, const RightSides& weights, float* memory)>;
+
 // The f32 sums of a tile, from its first token and column.
 struct Sums {
   float* at;
@@ -96,7 +137,7 @@ struct Tiling {
   // Narrower where a pass of few tokens has too few tiles of `all` columns for the workers.
   void share(int64_t num_tokens, int64_t all, int num_workers) {
     const int64_t lines = (num_tokens + tokens - 1) / tokens;
-    cols = std::clamp(lines * all / (2 * num_workers), kMinTileCols, cols);
+    cols = std::clamp(lines * all / (2 * num_workers) / 32 * 32, kMinTileCols, cols);
   }
   // `all` columns in equal chunks.
   int64_t chunk(int64_t all) const {
@@ -174,35 +215,29 @@ class LinearOp : public Op {
     return std::max(tile, dropped);
   }
 
-  size_t shared_bytes(int64_t) const override {
-    size_t bytes = 0;
-    for (const LinearSpec& spec : specs_) {
-      if (!spec.weight->rows_as_they_lie()) bytes += decoded_bytes(*spec.weight);
-    }
-    return bytes;
-  }
+  size_t shared_bytes(int64_t tokens) const override;
 
   void forward(Exec& exec) const override;
   void backward(Exec& exec) const override;
 
  private:
+  static constexpr DType kType = sizeof(T) == sizeof(float) ? DType::kF32 : DType::kBF16;
+
   int64_t out(size_t i) const { return specs_[i].weight->value.dim(0); }
-  // Of products with `all` columns.
-  Tiling tiling(Exec& exec, int64_t all) const {
-    Tiling tiles{kTileTokens, kTileCols};
-    if (has_amx_products<T>(exec)) {
-      tiles = {exec.tokens() >= 4 * kAmxTileTokens ? kAmxTileTokens : kTileTokens, kAmxTileCols};
-    } else if (has_f32_products<T>(exec)) {
-      tiles = {kF32TileTokens, kF32TileCols};
-    } else {
-      return tiles;  // oneDNN is not known to sum alike in a product of fewer columns
-    }
-    tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
-    return tiles;
-  }
+  Tiling tiling(Exec& exec, Pass pass) const;
+  std::vector<Chunk> chunks(Pass pass, const Tiling& tiles) const;
+  // Calls body for all tiles of a pass, each on some worker with the worker's memory.
+  void for_tiles(Exec& exec, Pass pass, const TileBody& body) const;
+  // Packs the weights of chunks that follow one another into the pass's shared memory, behind those
+  // that are decoded.
+  void pack(Exec& exec, Pass pass, std::span<const Chunk> slab, RightSides& weights) const;
+  // Of 32 columns of all that is summed.
+  size_t panel_bytes(Pass pass) const;
+  size_t most_slab_bytes(Pass pass) const;
   // [out, in] of every layer: where the weight lies, or quantized ones decoded into the pass's
   // shared memory.
   std::vector<WeightRows> dense_weights(Exec& exec) const;
+  size_t all_decoded_bytes() const;
   static size_t decoded_bytes(const Parameter& weight) {
     return (weight.value.size_bytes() + 63) / 64 * 64;
   }
@@ -272,9 +307,9 @@ class LinearOp : public Op {
     exec.rows<T>().rank_project(x, lines, cols, cols, factor.value.f32(), cols, lora.rank,
                                 lora.scale, to);
   }
-  void forward_tiles(Exec& exec) const;
-  void forward_tile(Exec& exec, const Tile& tile, const WeightRows& weight, float* memory) const;
-  void forward_tile_amx(Exec& exec, const Tile& tile, const BF16* weight, float* memory) const;
+  void forward_tile(Exec& exec, const Tile& tile, const RightSides& weights, float* memory) const;
+  void forward_tile_amx(Exec& exec, const Tile& tile, const RightSides& weights,
+                        float* memory) const;
   LowRankTerm low_rank_term(Exec& exec, size_t i, int64_t first, int64_t col) const;
   // A few tokens: every weight row is read once and multiplied by all of them.
   void forward_few(Exec& exec) const;
@@ -293,9 +328,9 @@ class LinearOp : public Op {
   void backward_row_scale(Exec& exec, size_t i) const;
   // dx = sum over layers of dy W + mask(lora_grad A).
   void backward_input(Exec& exec) const;
-  void backward_input_tile(Exec& exec, const Tile& tile, const std::vector<WeightRows>& weights,
+  void backward_input_tile(Exec& exec, const Tile& tile, const RightSides& weights,
                            float* memory) const;
-  void backward_input_tile_amx(Exec& exec, const Tile& tile, const std::vector<WeightRows>& weights,
+  void backward_input_tile_amx(Exec& exec, const Tile& tile, const RightSides& weights,
                                float* memory) const;
   void add_lora_input_gradient(Exec& exec, size_t i, const Tile& tile, const Sums& sums) const;
   // dA = lora_grad^T dropout(x) and dB^T = lora_hidden^T dy: summed within each document row, then

@@ -78,32 +78,21 @@ void LinearOp<T>::project_lora_gradient(Exec& exec) const {
 template <class T>
 void LinearOp<T>::backward_input(Exec& exec) const {
   const bool amx = has_amx_products<T>(exec);
-  const Tiling tiles = tiling(exec, in_);
-  const int64_t chunk = tiles.chunk(in_);
-  std::vector<Tile> tasks;
-  for (int64_t first = 0; first < exec.tokens(); first += tiles.tokens) {
-    const int64_t count = std::min(tiles.tokens, exec.tokens() - first);
-    for (int64_t col = 0; col < in_; col += chunk) {
-      tasks.push_back({0, first, count, col, std::min(chunk, in_ - col)});
-    }
-  }
-  const std::vector<WeightRows> weights = dense_weights(exec);
-  exec.run(static_cast<int64_t>(tasks.size()), [&](int64_t index, int worker) {
-    const Tile& t = tasks[static_cast<size_t>(index)];
-    float* memory = reinterpret_cast<float*>(exec.scratch(worker));
-    if constexpr (sizeof(T) == sizeof(BF16)) {
-      if (amx) {
-        backward_input_tile_amx(exec, t, weights, memory);
-        return;
-      }
-    }
-    backward_input_tile(exec, t, weights, memory);
-  });
+  for_tiles(exec, Pass::kInputGradient,
+            [&](const Tile& t, const RightSides& weights, float* memory) {
+              if constexpr (sizeof(T) == sizeof(BF16)) {
+                if (amx) {
+                  backward_input_tile_amx(exec, t, weights, memory);
+                  return;
+                }
+              }
+              backward_input_tile(exec, t, weights, memory);
+            });
 }
 
 template <class T>
-void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
-                                      const std::vector<WeightRows>& weights, float* memory) const {
+void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t, const RightSides& weights,
+                                      float* memory) const {
   const Sums sums = sums_of(exec, t, exec.grad<T>(x_), in_, memory);
   for (size_t i = 0; i < specs_.size(); ++i) {
     GemmShape shape;
@@ -111,12 +100,11 @@ void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
     shape.n = t.cols;
     shape.k = out(i);
     shape.lda = out(i);
-    shape.ldb = in_;
     shape.ldc = sums.ld;
     shape.accumulate = i > 0;
-    shape.input = specs_[i].weight->value.dtype();
-    shape.b_is_bf16 = weights[i].dtype != shape.input;
-    gemm(shape, output_gradient(exec, i) + t.first * out(i), weights[i].at(t.col), sums.at);
+    shape.input = kType;
+    const void* weight = weights.of(Pass::kInputGradient, i, t.col, shape);
+    gemm(shape, output_gradient(exec, i) + t.first * out(i), weight, sums.at);
   }
   for (size_t i = 0; i < specs_.size(); ++i) {
     if (specs_[i].lora != nullptr) add_lora_input_gradient(exec, i, t, sums);
@@ -130,8 +118,7 @@ void LinearOp<T>::backward_input_tile(Exec& exec, const Tile& t,
 
 // The low-rank terms go with the products, but for those under a mask.
 template <class T>
-void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
-                                          const std::vector<WeightRows>& weights,
+void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t, const RightSides& weights,
                                           float* memory) const {
   bool any_mask = false;
   for (size_t i = 0; i < specs_.size(); ++i) any_mask |= drops(exec, i);
@@ -142,9 +129,9 @@ void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t,
     p.shape.m = t.count;
     p.shape.n = t.cols;
     p.shape.k = p.shape.lda = out(i);
-    p.shape.ldb = in_;
+    p.shape.input = kType;
     p.a = reinterpret_cast<const BF16*>(output_gradient(exec, i)) + t.first * out(i);
-    p.b = static_cast<const BF16*>(weights[i].at(t.col));
+    p.b = static_cast<const BF16*>(weights.of(Pass::kInputGradient, i, t.col, p.shape));
     if (lora != nullptr && !drops(exec, i)) {
       p.low_rank = {exec.data<float>(lora_grad_[i]) + t.first * lora->rank, lora->rank,
                     lora->a.value.f32() + t.col, in_, lora->rank};
