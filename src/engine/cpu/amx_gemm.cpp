@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/cpu/amx_pack.h"
+#include "engine/cpu/amx_prefetch.h"
 
 namespace dlm {
 
@@ -38,10 +39,6 @@ struct Lines {
 
 Lines packed_lines(const BF16* data, int64_t num_steps) {
   return {data, kDepth * static_cast<int64_t>(sizeof(BF16)), num_steps * kTile, kTile, num_steps};
-}
-
-int64_t steps_of(int64_t depth) {
-  return (depth + kDepth - 1) / kDepth;
 }
 
 Lines lines_of_a(const GemmShape& s, const BF16* a, int64_t depth, const PairOrder& order,
@@ -107,57 +104,6 @@ void pack_columns_of_v(const LowRankTerm& term, int64_t col, int64_t count, cons
   }
 }
 
-// Asks for the lines of a later panel of B, a share with each block of lines of C, so that they are
-// near when they are packed or multiplied.
-class PanelPrefetch {
- public:
-  // Of panels of k in [k, k + depth).
-  PanelPrefetch(const GemmShape& s, const BF16* b, int64_t k, int64_t depth) {
-    int64_t pieces = 1;  // of 64 bytes, of each line
-    if (s.b_is_packed) {
-      b_ = b + k * kPanel;
-      col_ = steps_of(s.k) * kDepth;
-      ld_ = kDepth;
-      num_lines_ = steps_of(depth) * kPanel;
-    } else if (s.trans_b) {
-      b_ = b + k;
-      col_ = ld_ = s.ldb;
-      num_lines_ = kPanel;
-      pieces = steps_of(depth);
-    } else {
-      b_ = b + k * s.ldb;
-      ld_ = s.ldb;
-      num_lines_ = depth;
-    }
-    per_block_ = (num_lines_ * pieces * 2 * kLines + s.m - 1) / s.m;
-    all_ = num_lines_ * pieces;
-  }
-  void start(int64_t col) {
-    from_ = b_ + col * col_;
-    line_ = 0;
-    left_ = all_;
-  }
-  void next() {
-    for (int64_t i = std::min(per_block_, left_); i > 0; --i, --left_) {
-      _mm_prefetch(reinterpret_cast<const char*>(from_ + line_ * ld_), _MM_HINT_T1);
-      if (++line_ < num_lines_) continue;
-      line_ = 0;
-      from_ += kDepth;
-    }
-  }
-
- private:
-  const BF16* b_;
-  int64_t ld_;
-  int64_t col_ = 1;  // numbers from a column to the next
-  int64_t num_lines_;
-  int64_t all_;
-  int64_t per_block_;
-  const BF16* from_ = nullptr;
-  int64_t line_ = 0;
-  int64_t left_ = 0;
-};
-
 // Where sums start from and where they go: f32 in both, or bf16 at the end.
 struct Ends {
   const float* from = nullptr;
@@ -166,13 +112,6 @@ struct Ends {
   BF16* narrow = nullptr;
   int64_t ld_to = 0;
 };
-
-// Asks for a tile of A some steps before it is multiplied.
-constexpr int64_t kAhead = 4;
-void prefetch_lines(const BF16* tile, int64_t line_bytes) {
-  const auto* line = reinterpret_cast<const char*>(tile);
-  for (int64_t i = 0; i < kLines; ++i) _mm_prefetch(line + i * line_bytes, _MM_HINT_T0);
-}
 
 // Sums of two by two tiles of C, or of fewer at its edges.
 class Sums {
@@ -207,15 +146,18 @@ class Sums {
     const BF16* a0 = a.data + line / kLines * a.block;
     const BF16* a1 = a0 + a.block;
     if (two_lines && two_cols) {
-      for (int64_t k = 0; k < a.num_steps; ++k) {
-        prefetch_lines(a0 + (k + kAhead) * a.step, a.line_bytes);
-        prefetch_lines(a1 + (k + kAhead) * a.step, a.line_bytes);
-        _tile_loadd(6, panel + k * 2 * kTile, 64);
-        _tile_loadd(4, a0 + k * a.step, a.line_bytes);
+      const int64_t line_bytes = a.line_bytes;
+      const LinePrefetch ahead(line_bytes);
+      const BF16* end = panel + a.num_steps * 2 * kTile;
+      for (; panel != end; panel += 2 * kTile, a0 += a.step, a1 += a.step) {
+        ahead.fetch(a0 + kAhead * a.step);
+        ahead.fetch(a1 + kAhead * a.step);
+        _tile_loadd(6, panel, 64);
+        _tile_loadd(4, a0, line_bytes);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, panel + k * 2 * kTile + kTile, 64);
+        _tile_loadd(7, panel + kTile, 64);
         _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a1 + k * a.step, a.line_bytes);
+        _tile_loadd(5, a1, line_bytes);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
       }
@@ -262,19 +204,24 @@ class Sums {
                   static_cast<size_t>(block_cols(col)) * sizeof(float));
     }
   }
-  void write_block(int64_t line, int64_t col) {
+  void write_block(int64_t line, int64_t col) const {
     const int64_t count = block_cols(col);
-    const auto mask = count == kPanel ? ~__mmask32{0} : (__mmask32{1} << count) - 1;
-    for (int64_t i = 0; i < block_lines(line); ++i) {
-      const float* from = block_ + i * kPanel;
-      const int64_t to = (line + i) * ends_.ld_to + col;
-      if (ends_.wide != nullptr) {
-        std::memcpy(ends_.wide + to, from, static_cast<size_t>(count) * sizeof(float));
-        continue;
+    const int64_t lines = block_lines(line);
+    const int64_t ld = ends_.ld_to;
+    const float* from = block_;
+    if (ends_.wide != nullptr) {
+      float* to = ends_.wide + line * ld + col;
+      for (int64_t i = 0; i < lines; ++i, from += kPanel, to += ld) {
+        std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
       }
+      return;
+    }
+    const auto mask = count == kPanel ? ~__mmask32{0} : (__mmask32{1} << count) - 1;
+    BF16* to = ends_.narrow + line * ld + col;
+    for (int64_t i = 0; i < lines; ++i, from += kPanel, to += ld) {
       const __m512bh both =
           _mm512_cvtne2ps_pbh(_mm512_load_ps(from + kLines), _mm512_load_ps(from));
-      _mm512_mask_storeu_epi16(ends_.narrow + to, mask, reinterpret_cast<__m512i>(both));
+      _mm512_mask_storeu_epi16(to, mask, reinterpret_cast<__m512i>(both));
     }
   }
 

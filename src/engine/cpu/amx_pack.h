@@ -18,6 +18,11 @@ inline constexpr int64_t kDepth = 32;  // k of one tile
 inline constexpr int64_t kPanel = 32;  // columns of B that are packed together: two tiles
 inline constexpr int64_t kTile = kLines * kDepth;
 
+// Tiles that `depth` k take.
+inline int64_t steps_of(int64_t depth) {
+  return (depth + kDepth - 1) / kDepth;
+}
+
 // A 16 x 16 matrix of 32-bit units, transposed.
 inline void transpose(__m512i x[16]) {
   __m512i y[16];
