@@ -27,13 +27,16 @@ inline Vec load(const F16* p) {
   return load_f16(&p->bits);
 }
 
-// Round to nearest, ties to even; NaN stays NaN.
-inline void store(BF16* p, Vec v) {
+// The bits of bf16 numbers: rounded to nearest, ties to even; NaN stays NaN.
+inline UVec bf16_bits(Vec v) {
   const UVec bits = (UVec)v;
   const UVec rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
   const UVec quiet = (bits >> 16) | 0x40U;
   const UVec is_nan = (UVec)((bits & 0x7fffffffU) > 0x7f800000U);
-  store_u16(&p->bits, (rounded & ~is_nan) | (quiet & is_nan));
+  return (rounded & ~is_nan) | (quiet & is_nan);
+}
+inline void store(BF16* p, Vec v) {
+  store_u16(&p->bits, bf16_bits(v));
 }
 
 inline float load1(const float* p) {
@@ -93,6 +96,40 @@ inline void store_tail(T* p, Vec v, int64_t n) {
   store(lanes, v);
   for (int64_t i = 0; i < n; ++i) store1(p + i, lanes[i]);
 }
+
+// One by one they cost as much as several whole vectors, and most rows of attention have some.
+#if defined(__AVX512F__)
+inline __mmask16 first_lanes(int64_t n) {
+  return static_cast<__mmask16>((1U << n) - 1);
+}
+inline Vec load_tail(const float* p, int64_t n) {
+  return (Vec)_mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+inline Vec load_tail(const BF16* p, int64_t n) {
+  const __m256i bits = _mm256_maskz_loadu_epi16(first_lanes(n), p);
+  return (Vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+inline void store_tail(float* p, Vec v, int64_t n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
+}
+inline void store_tail(BF16* p, Vec v, int64_t n) {
+  const __m256i bits = _mm512_cvtepi32_epi16((__m512i)bf16_bits(v));
+  _mm256_mask_storeu_epi16(p, first_lanes(n), bits);
+}
+#elif defined(__AVX2__)
+inline __m256i first_lanes(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline Vec load_tail(const float* p, int64_t n) {
+  return {(F8)_mm256_maskload_ps(p, first_lanes(n)),
+          (F8)_mm256_maskload_ps(p + 8, first_lanes(n - 8))};
+}
+inline void store_tail(float* p, Vec v, int64_t n) {
+  _mm256_maskstore_ps(p, first_lanes(n), (__m256)v.lo);
+  _mm256_maskstore_ps(p + 8, first_lanes(n - 8), (__m256)v.hi);
+}
+#endif
 
 // Sum of the lanes as a fixed tree: 8+8, 4+4, 2+2, 1+1.
 inline float sum(Vec v) {
