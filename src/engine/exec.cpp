@@ -63,10 +63,6 @@ void PassMemory::reserve(size_t arena_bytes, size_t scratch_bytes) {
 }
 
 namespace {
-int64_t padded(int64_t tokens) {
-  return (tokens + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-}
-
 size_t scratch_stride(const Graph& graph, int64_t padded_tokens) {
   return (graph.scratch_bytes_per_worker(padded_tokens) + 127) / 64 * 64;
 }
@@ -98,6 +94,7 @@ void Exec::forward(const Batch& batch) {
   batch_ = &batch;
   padded_tokens_ = padded(batch.num_tokens());
   scratch_stride_ = scratch_stride(graph_, padded_tokens_);
+  shared_bytes_ = 0;
   memory_->reserve(arena_bytes(graph_, batch.num_tokens()),
                    scratch_bytes(graph_, batch.num_tokens(), device_.pool().num_threads()));
   if (dropout_on) {
@@ -134,7 +131,8 @@ void Exec::run_forward(const Batch& batch) {
 
 std::byte* Exec::shared() {
   if (outer_ != nullptr) return outer_->shared();
-  return memory_->shared(graph_.shared_bytes(padded_tokens_));
+  if (shared_bytes_ == 0) shared_bytes_ = graph_.shared_bytes(padded_tokens_);
+  return memory_->shared(shared_bytes_);
 }
 
 void Exec::backward() {

@@ -194,6 +194,7 @@ class Exec {
   std::vector<uint64_t> token_keys_;
   std::shared_ptr<PassMemory> memory_;
   size_t scratch_stride_ = 0;
+  size_t shared_bytes_ = 0;  // of the last batch, once they are wanted
 };
 
 }  // namespace dlm

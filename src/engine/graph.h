@@ -26,6 +26,9 @@ struct ValueId {
 
 // Lines of a batch are padded to this many tokens, so that every matrix product sees full tiles.
 inline constexpr int64_t kTokenBlock = 32;
+inline int64_t padded(int64_t tokens) {
+  return (tokens + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
+}
 
 class Op {
  public:

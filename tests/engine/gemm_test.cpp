@@ -150,21 +150,27 @@ bool lines_keep_their_bits(DType dtype, int64_t least) {
   return true;
 }
 
+// By the three lowest bits: B stored [n, k], adding to C, lines with a gap between them.
+GemmShape weight_product(int64_t m, int64_t n, int64_t k, int bits) {
+  GemmShape s;
+  s.m = m;
+  s.n = n;
+  s.k = k;
+  s.trans_b = (bits & 1) != 0;
+  s.accumulate = (bits & 2) != 0;
+  const int64_t gap = (bits & 4) != 0 ? 3 : 0;
+  s.lda = k + gap;
+  s.ldb = (s.trans_b ? k : n) + gap;
+  s.ldc = n;
+  return s;
+}
+
 // Whether a B of bf16 beside an A of f32 gives the bits of the same B in f32.
 bool bf16_weights_are_widened() {
   constexpr int64_t kSizes[][3] = {{1, 1, 1}, {3, 5, 7}, {17, 33, 40}, {33, 300, 530}};
   for (const auto& [m, n, k] : kSizes) {
     for (int bits = 0; bits < 8; ++bits) {
-      GemmShape s;
-      s.m = m;
-      s.n = n;
-      s.k = k;
-      s.trans_b = (bits & 1) != 0;
-      s.accumulate = (bits & 2) != 0;
-      const int64_t gap = (bits & 4) != 0 ? 3 : 0;
-      s.lda = k + gap;
-      s.ldb = (s.trans_b ? k : n) + gap;
-      s.ldc = n;
+      GemmShape s = weight_product(m, n, k, bits);
       const Matrix a(m * s.lda, 1, DType::kF32);
       const Matrix b((s.trans_b ? n : k) * s.ldb, 2, DType::kBF16);
       std::vector<float> wide = numbers(m * n, 3);
@@ -189,16 +195,7 @@ bool packed_weights_keep_their_bits(DType input, DType b_type) {
                                    {50, 130, 96}, {33, 200, 530}, {70, 40, 2100}};
   for (const auto& [m, n, k] : kSizes) {
     for (int bits = 0; bits < 8; ++bits) {
-      GemmShape s;
-      s.m = m;
-      s.n = n;
-      s.k = k;
-      s.trans_b = (bits & 1) != 0;
-      s.accumulate = (bits & 2) != 0;
-      const int64_t gap = (bits & 4) != 0 ? 3 : 0;
-      s.lda = k + gap;
-      s.ldb = (s.trans_b ? k : n) + gap;
-      s.ldc = n;
+      GemmShape s = weight_product(m, n, k, bits);
       s.input = input;
       s.b_is_bf16 = b_type != input;
       const Matrix a(m * s.lda, 1, input);

@@ -32,10 +32,6 @@ constexpr int64_t kHeldLines = 512;
 // document rows of a group are added.
 constexpr int64_t kHeadRows = 256;
 
-int64_t padded(int64_t count) {
-  return (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-}
-
 // Logits of rows [first, first + rows) of the head, in their columns of [count, vocab].
 template <class T>
 void project_to_rows(const T* lines, int64_t count, const Parameter& head, int64_t first,
@@ -279,9 +275,10 @@ class CrossEntropyOp : public Op {
   // dx = dlogits head, in tiles that sum over the whole vocabulary.
   void input_gradient(Exec& exec, const Group& group, const int64_t* tokens, int64_t count) const {
     const int workers = exec.device().pool().num_threads();
-    const int64_t cols = gemm_is_own(head_->value.dtype())
-                             ? std::clamp(hidden_ / workers / 32 * 32, kMinTileCols, hidden_)
-                             : hidden_;  // oneDNN is not known to sum alike in fewer columns
+    const int64_t cols =
+        gemm_is_own(head_->value.dtype())
+            ? std::min(hidden_, std::max(kMinTileCols, hidden_ / workers / 32 * 32))
+            : hidden_;  // oneDNN is not known to sum alike in fewer columns
     const int64_t tiles_a_line = (hidden_ + cols - 1) / cols;
     const int64_t parts = (workers + tiles_a_line - 1) / tiles_a_line;
     const int64_t lines = std::max(kMinTileLines, padded((count + parts - 1) / parts));

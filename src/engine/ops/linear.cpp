@@ -1,4 +1,4 @@
-// Linear layers that share an input, with their LoRA updates, in tiles of 128 tokens. The output
+// Linear layers that share an input, with their LoRA updates, tile by tile. The output
 // tile stays in f32 until the low-rank update, the bias and the residual have been added.
 
 #include "engine/ops/linear.h"

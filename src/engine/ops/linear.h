@@ -57,11 +57,6 @@ inline int64_t few_rows(const std::vector<int64_t>& outs, int64_t in, int num_wo
   return best;
 }
 
-// Lines that a product of `count` tokens has: values end with a whole block of tokens.
-inline int64_t padded(int64_t count) {
-  return (count + kTokenBlock - 1) / kTokenBlock * kTokenBlock;
-}
-
 // Tokens [first, first + count) by output columns [col, col + cols) of one layer of the group.
 struct Tile {
   size_t spec;

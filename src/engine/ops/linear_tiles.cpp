@@ -197,11 +197,9 @@ std::vector<WeightRows> LinearOp<T>::dense_weights(Exec& exec) const {
   return weights;
 }
 
-#define DLM_LINEAR_TILES(T)                                 \
-  template size_t LinearOp<T>::shared_bytes(int64_t) const; \
-  template void LinearOp<T>::for_tiles(Exec&, Pass, const TileBody&) const;
-DLM_LINEAR_TILES(float)
-DLM_LINEAR_TILES(BF16)
-#undef DLM_LINEAR_TILES
+template size_t LinearOp<float>::shared_bytes(int64_t) const;
+template size_t LinearOp<BF16>::shared_bytes(int64_t) const;
+template void LinearOp<float>::for_tiles(Exec&, Pass, const TileBody&) const;
+template void LinearOp<BF16>::for_tiles(Exec&, Pass, const TileBody&) const;
 
 }  // namespace dlm::linear
