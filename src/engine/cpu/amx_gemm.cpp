@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "engine/cpu/amx_pack.h"
-#include "engine/cpu/amx_prefetch.h"
 
 namespace dlm {
 
@@ -14,9 +13,13 @@ namespace {
 
 using namespace amx;
 
-constexpr int64_t kInner = 1024;            // k that is packed at a time
-constexpr int64_t kWholePack = 640 * 1024;  // numbers of B that are packed at once, 1.25 MiB
-constexpr int64_t kFarApart = 16384;        // numbers between lines that are packed for it
+constexpr int64_t kBlock = 2 * kLines;      // lines of C that are summed together
+constexpr int64_t kInner = 384;             // k that is summed at a time: lines and panel fit in L1
+constexpr int64_t kChunkPack = 640 * 1024;  // numbers of B that are packed at once, 1.25 MiB
+constexpr int64_t kSameSets = 1024;         // lines so far apart push each other out of L1
+constexpr int64_t kFarApart = 16384;        // and these are each on a page of its own
+constexpr int64_t kRanks = 16;              // of a low-rank term that are packed together
+constexpr int64_t kStep = 2 * kTile;        // numbers of a block or a panel for 32 k
 
 // Eight tiles of 16 lines of 64 bytes: 0 to 3 sum C, 4 and 5 hold A, 6 and 7 hold B.
 struct alignas(64) TileConfig {
@@ -27,87 +30,92 @@ struct alignas(64) TileConfig {
   uint8_t lines[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// Lines of A that are multiplied: where they lie, or packed when they must be transposed or filled
-// up with zeros, or lie so far apart that each is on a page of its own.
-struct Lines {
-  const BF16* data = nullptr;
-  int64_t line_bytes = 0;
-  int64_t block = 0;  // numbers from 16 lines to the next
-  int64_t step = 0;   // numbers from 32 k to the next
-  int64_t num_steps = 0;
+// A block of lines that is multiplied: where they lie, or packed.
+struct Block {
+  const BF16* data;
+  int64_t line_bytes = kDepth * static_cast<int64_t>(sizeof(BF16));
+  int64_t half = kTile;  // numbers from the first 16 lines to the others
+  int64_t step = kStep;  // numbers from 32 k to the next
 };
 
-Lines packed_lines(const BF16* data, int64_t num_steps) {
-  return {data, kDepth * static_cast<int64_t>(sizeof(BF16)), num_steps * kTile, kTile, num_steps};
-}
-
-Lines lines_of_a(const GemmShape& s, const BF16* a, int64_t depth, const PairOrder& order,
-                 Memory<BF16>& memory) {
-  const int64_t steps = steps_of(depth);
-  const bool fits = s.m % kLines == 0 && depth % kDepth == 0;
-  if (!s.trans_a && fits && s.lda < kFarApart) {
-    return {a, s.lda * static_cast<int64_t>(sizeof(BF16)), kLines * s.lda, kDepth, steps};
-  }
-  const int64_t blocks = (s.m + kLines - 1) / kLines;
-  BF16* packed = memory.take(blocks * steps * kTile);
-  for (int64_t i = 0; i < blocks; ++i) {
-    for (int64_t k = 0; k < steps; ++k) {
-      BF16* to = packed + (i * steps + k) * kTile;
-      const int64_t count = s.m - i * kLines;
-      const int64_t rest = depth - k * kDepth;
+// Lines [line, line + kBlock) of A, for each tile of k those of the upper and of the lower half.
+void pack_block(const GemmShape& s, const BF16* a, int64_t line, int64_t depth,
+                const PairOrder& order, BF16* to) {
+  for (int64_t k = 0; k < depth; k += kDepth) {
+    for (int64_t i = line; i < line + kBlock; i += kLines, to += kTile) {
       if (s.trans_a) {
-        pack_lines_transposed(a + k * kDepth * s.lda + i * kLines, s.lda, count, rest, order, to);
+        pack_lines_transposed(a + k * s.lda + i, s.lda, s.m - i, depth - k, order, to);
       } else {
-        pack_lines(a + i * kLines * s.lda + k * kDepth, s.lda, count, rest, to);
+        pack_lines(a + i * s.lda + k, s.lda, s.m - i, depth - k, to);
       }
     }
   }
-  return packed_lines(packed, steps);
 }
 
-// U as lines of 4 * rank bf16 numbers: rounded, rest, rounded, rest.
-Lines lines_of_u(const LowRankTerm& term, int64_t m, Memory<BF16>& memory) {
-  const int64_t steps = steps_of(4 * term.rank);
-  const int64_t blocks = (m + kLines - 1) / kLines;
-  BF16* packed = memory.take((blocks * kLines + 1) * steps * kDepth);
-  BF16* line = packed + blocks * steps * kTile;
-  std::memset(static_cast<void*>(packed), 0,
-              static_cast<size_t>((blocks * kLines + 1) * steps * kDepth) * sizeof(BF16));
-  for (int64_t i = 0; i < m; ++i) {
-    split(term.u + i * term.ldu, term.rank, line, line + term.rank);
-    std::copy_n(line, 2 * term.rank, line + 2 * term.rank);
-    BF16* to = packed + i / kLines * steps * kTile + i % kLines * kDepth;
-    for (int64_t step = 0; step < steps; ++step) {
-      std::copy_n(line + step * kDepth, kDepth, to + step * kTile);
+// The low-rank term as a product of bf16 matrices: for every 16 ranks, or those that are left, k
+// are U rounded, its rest, U rounded, its rest, beside V rounded, V rounded, its rest, its rest.
+int64_t steps_of_ranks(int64_t rank) {
+  return rank / kRanks * steps_of(4 * kRanks) + steps_of(4 * (rank % kRanks));
+}
+
+// A block of U's lines.
+void pack_block_of_u(const LowRankTerm& term, int64_t line, int64_t m, BF16* to) {
+  for (int64_t first = 0; first < term.rank; first += kRanks) {
+    const int64_t ranks = std::min(kRanks, term.rank - first);
+    for (int64_t step = 0; step < steps_of(4 * ranks); ++step, to += kStep) {
+      alignas(64) uint16_t places[kDepth];
+      uint32_t filled = 0;
+      for (int64_t j = 0; j < kDepth; ++j) {
+        const int64_t k = step * kDepth + j;
+        places[j] = static_cast<uint16_t>(k % ranks + k / ranks % 2 * kRanks);
+        filled |= static_cast<uint32_t>(k < 4 * ranks) << j;
+      }
+      const __m512i order = _mm512_load_si512(places);
+      for (int64_t i = 0; i < kBlock; ++i) {
+        const float* u = term.u + (line + i) * term.ldu + first;
+        const Halves parts = split(load_floats(u, line + i < m ? ranks : 0));
+        const __m512i both =
+            _mm512_inserti64x4(_mm512_castsi256_si512(parts.rounded), parts.rest, 1);
+        _mm512_store_si512(to + i * kDepth, _mm512_maskz_permutexvar_epi16(filled, order, both));
+      }
     }
   }
-  return packed_lines(packed, steps);
 }
 
-// Columns [0, count) of V, at most a panel: rounded, rounded, rest, rest, so that with U's lines
-// all four products are summed.
-void pack_columns_of_v(const LowRankTerm& term, int64_t col, int64_t count, const PairOrder& order,
-                       Memory<BF16>& memory, BF16* to) {
-  const int64_t steps = steps_of(4 * term.rank);
-  BF16* lines = memory.take(steps * kDepth * kPanel);
-  std::memset(static_cast<void*>(lines), 0, static_cast<size_t>(steps * kDepth * kPanel) * 2);
-  for (int64_t r = 0; r < term.rank; ++r) {
-    BF16* rounded = lines + r * kPanel;
-    BF16* rest = lines + (2 * term.rank + r) * kPanel;
-    split(term.v + r * term.ldv + col, std::min(count, kPanel), rounded, rest);
-    std::memcpy(rounded + term.rank * kPanel, rounded, kPanel * sizeof(BF16));
-    std::memcpy(rest + term.rank * kPanel, rest, kPanel * sizeof(BF16));
-  }
-  for (int64_t step = 0; step < steps; ++step) {
-    pack_columns(lines + step * kDepth * kPanel, kPanel, kPanel, kDepth, order,
-                 to + step * 2 * kTile);
+// Columns [0, count) of V from `col` on, at most a panel.
+void pack_panel_of_v(const LowRankTerm& term, int64_t col, int64_t count, const PairOrder& order,
+                     BF16* to) {
+  for (int64_t first = 0; first < term.rank; first += kRanks) {
+    const int64_t ranks = std::min(kRanks, term.rank - first);
+    __m512i rounded[kRanks];
+    __m512i rest[kRanks];
+    for (int64_t r = 0; r < ranks; ++r) {
+      const float* v = term.v + (first + r) * term.ldv + col;
+      const Halves left = split(load_floats(v, count));
+      const Halves right = split(load_floats(v + kLines, count - kLines));
+      rounded[r] = _mm512_inserti64x4(_mm512_castsi256_si512(left.rounded), right.rounded, 1);
+      rest[r] = _mm512_inserti64x4(_mm512_castsi256_si512(left.rest), right.rest, 1);
+    }
+    const auto row = [&](int64_t k) {
+      if (k >= 4 * ranks) return _mm512_setzero_si512();
+      return k < 2 * ranks ? rounded[k % ranks] : rest[k % ranks];
+    };
+    const int64_t steps = steps_of(4 * ranks);
+    for (int64_t pair = 0; pair < steps * kPairs; ++pair) {
+      BF16* line = to + pair / kPairs * kStep + pair % kPairs * kDepth;
+      store_pairs(row(2 * pair), row(2 * pair + 1), order, line);
+    }
+    to += steps * kStep;
   }
 }
 
-// Where sums start from and where they go: f32 in both, or bf16 at the end.
+// Where the sums of a block of lines start from and where they go: f32 in both, or bf16 at the end.
+// `plus` is added to what is whole.
 struct Ends {
   const float* from = nullptr;
   int64_t ld_from = 0;
+  const float* plus = nullptr;
+  int64_t ld_plus = 0;
   float* wide = nullptr;
   BF16* narrow = nullptr;
   int64_t ld_to = 0;
@@ -116,9 +124,10 @@ struct Ends {
 // Sums of two by two tiles of C, or of fewer at its edges.
 class Sums {
  public:
-  Sums(int64_t m, int64_t n, const Ends& ends) : m_(m), n_(n), ends_(ends) {}
+  // Of `lines` lines, at most a block, and n columns.
+  Sums(int64_t lines, int64_t n, const Ends& ends) : lines_(lines), n_(n), ends_(ends) {}
 
-  void start(int64_t line, int64_t col) {
+  void start(int64_t col) {
     if (ends_.from == nullptr) {
       _tile_zero(0);
       _tile_zero(1);
@@ -126,11 +135,11 @@ class Sums {
       _tile_zero(3);
       return;
     }
-    const float* c = ends_.from + line * ends_.ld_from + col;
+    const float* c = ends_.from + col;
     int64_t ld = ends_.ld_from;
-    if (!is_whole(line, col)) {
-      read_edges(c, line, col);
-      c = block_;
+    if (!is_whole(col)) {
+      read_edges(c, col);
+      c = edges_;
       ld = kPanel;
     }
     const int64_t bytes = ld * static_cast<int64_t>(sizeof(float));
@@ -140,185 +149,249 @@ class Sums {
     _tile_loadd(3, c + kLines * ld + kLines, bytes);
   }
 
-  void add(const Lines& a, const BF16* panel, int64_t line, int64_t col) const {
-    const bool two_lines = m_ - line > kLines;
+  // Adds the product of the block and a panel of columns.
+  void add(const Block& block, const BF16* panel, int64_t steps, int64_t col) const {
+    const BF16* end = panel + steps * kStep;
+    const BF16* upper = block.data;
+    const BF16* lower = upper + block.half;
+    const int64_t line_bytes = block.line_bytes;
+    const int64_t step = block.step;
+    const bool two_lines = lines_ > kLines;
     const bool two_cols = n_ - col > kLines;
-    const BF16* a0 = a.data + line / kLines * a.block;
-    const BF16* a1 = a0 + a.block;
     if (two_lines && two_cols) {
-      const int64_t line_bytes = a.line_bytes;
-      const LinePrefetch ahead(line_bytes);
-      const BF16* end = panel + a.num_steps * 2 * kTile;
-      for (; panel != end; panel += 2 * kTile, a0 += a.step, a1 += a.step) {
-        ahead.fetch(a0 + kAhead * a.step);
-        ahead.fetch(a1 + kAhead * a.step);
+      for (; panel != end; panel += kStep, upper += step, lower += step) {
         _tile_loadd(6, panel, 64);
-        _tile_loadd(4, a0, line_bytes);
+        _tile_loadd(4, upper, line_bytes);
         _tile_dpbf16ps(0, 4, 6);
         _tile_loadd(7, panel + kTile, 64);
         _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a1, line_bytes);
+        _tile_loadd(5, lower, line_bytes);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
       }
       return;
     }
-    for (int64_t k = 0; k < a.num_steps; ++k) {
-      _tile_loadd(6, panel + k * 2 * kTile, 64);
-      _tile_loadd(4, a0 + k * a.step, a.line_bytes);
+    for (; panel != end; panel += kStep, upper += step, lower += step) {
+      _tile_loadd(6, panel, 64);
+      _tile_loadd(4, upper, line_bytes);
       _tile_dpbf16ps(0, 4, 6);
       if (two_lines) {
-        _tile_loadd(5, a1 + k * a.step, a.line_bytes);
+        _tile_loadd(5, lower, line_bytes);
         _tile_dpbf16ps(2, 5, 6);
       }
       if (!two_cols) continue;
-      _tile_loadd(7, panel + k * 2 * kTile + kTile, 64);
+      _tile_loadd(7, panel + kTile, 64);
       _tile_dpbf16ps(1, 4, 7);
       if (two_lines) _tile_dpbf16ps(3, 5, 7);
     }
   }
 
-  void finish(int64_t line, int64_t col) {
-    const bool direct = ends_.wide != nullptr && is_whole(line, col);
-    float* c = direct ? ends_.wide + line * ends_.ld_to + col : block_;
+  void finish(int64_t col) {
+    const bool direct = ends_.wide != nullptr && ends_.plus == nullptr && is_whole(col);
+    float* c = direct ? ends_.wide + col : edges_;
     const int64_t ld = direct ? ends_.ld_to : kPanel;
     const int64_t bytes = ld * static_cast<int64_t>(sizeof(float));
     _tile_stored(0, c, bytes);
     _tile_stored(1, c + kLines, bytes);
     _tile_stored(2, c + kLines * ld, bytes);
     _tile_stored(3, c + kLines * ld + kLines, bytes);
-    if (!direct) write_block(line, col);
+    if (!direct) write_edges(col);
   }
 
  private:
-  bool is_whole(int64_t line, int64_t col) const {
-    return line + 2 * kLines <= m_ && col + kPanel <= n_;
+  bool is_whole(int64_t col) const { return lines_ == kBlock && col + kPanel <= n_; }
+  // Of the panel's columns, those that C has.
+  __mmask32 columns(int64_t col) const {
+    const int64_t count = n_ - col;
+    return count >= kPanel ? ~__mmask32{0} : (__mmask32{1} << count) - 1;
   }
-  int64_t block_lines(int64_t line) const { return std::min(2 * kLines, m_ - line); }
-  int64_t block_cols(int64_t col) const { return std::min(kPanel, n_ - col); }
 
-  void read_edges(const float* from, int64_t line, int64_t col) {
-    std::memset(block_, 0, sizeof block_);
-    for (int64_t i = 0; i < block_lines(line); ++i) {
-      std::memcpy(block_ + i * kPanel, from + i * ends_.ld_from,
-                  static_cast<size_t>(block_cols(col)) * sizeof(float));
+  void read_edges(const float* from, int64_t col) {
+    const __mmask32 mask = columns(col);
+    for (int64_t i = 0; i < kBlock; ++i, from += ends_.ld_from) {
+      const Pair line = i < lines_ ? load(from, mask) : Pair{};
+      _mm512_store_ps(edges_ + i * kPanel, line.left);
+      _mm512_store_ps(edges_ + i * kPanel + kLines, line.right);
     }
   }
-  void write_block(int64_t line, int64_t col) const {
-    const int64_t count = block_cols(col);
-    const int64_t lines = block_lines(line);
-    const int64_t ld = ends_.ld_to;
-    const float* from = block_;
-    if (ends_.wide != nullptr) {
-      float* to = ends_.wide + line * ld + col;
-      for (int64_t i = 0; i < lines; ++i, from += kPanel, to += ld) {
-        std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+  void write_edges(int64_t col) const {
+    const __mmask32 mask = columns(col);
+    for (int64_t i = 0; i < lines_; ++i) {
+      Pair line = load(edges_ + i * kPanel, ~__mmask32{0});
+      if (ends_.plus != nullptr) {
+        const Pair more = load(ends_.plus + i * ends_.ld_plus + col, mask);
+        line.left = _mm512_add_ps(line.left, more.left);
+        line.right = _mm512_add_ps(line.right, more.right);
       }
-      return;
-    }
-    const auto mask = count == kPanel ? ~__mmask32{0} : (__mmask32{1} << count) - 1;
-    BF16* to = ends_.narrow + line * ld + col;
-    for (int64_t i = 0; i < lines; ++i, from += kPanel, to += ld) {
-      const __m512bh both =
-          _mm512_cvtne2ps_pbh(_mm512_load_ps(from + kLines), _mm512_load_ps(from));
-      _mm512_mask_storeu_epi16(to, mask, reinterpret_cast<__m512i>(both));
+      const int64_t at = i * ends_.ld_to + col;
+      if (ends_.wide != nullptr) {
+        _mm512_mask_storeu_ps(ends_.wide + at, static_cast<__mmask16>(mask), line.left);
+        _mm512_mask_storeu_ps(ends_.wide + at + kLines, static_cast<__mmask16>(mask >> kLines),
+                              line.right);
+      } else {
+        const __m512bh both = _mm512_cvtne2ps_pbh(line.right, line.left);
+        _mm512_mask_storeu_epi16(ends_.narrow + at, mask, reinterpret_cast<__m512i>(both));
+      }
     }
   }
 
-  int64_t m_;
+  struct Pair {
+    __m512 left = _mm512_setzero_ps();
+    __m512 right = _mm512_setzero_ps();
+  };
+  static Pair load(const float* from, __mmask32 mask) {
+    return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from),
+            _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> kLines), from + kLines)};
+  }
+
+  int64_t lines_;
   int64_t n_;
   Ends ends_;
-  alignas(64) float block_[2 * kLines * kPanel];
+  alignas(64) float edges_[kBlock * kPanel];
 };
 
-// Columns [first, first + cols) of B, k in [k, k + depth), panel after panel.
-void pack(const GemmShape& s, const BF16* b, int64_t k, int64_t first, int64_t cols, int64_t depth,
-          const PairOrder& order, BF16* panel) {
-  const int64_t steps = steps_of(depth);
+// Columns [first, first + cols) of B, panel after panel.
+void pack(const GemmShape& s, const BF16* b, int64_t first, int64_t cols, const PairOrder& order,
+          BF16* panel) {
+  const int64_t steps = steps_of(s.k);
   for (int64_t step = 0; step < steps; ++step) {
-    const int64_t at = k + step * kDepth;
-    const int64_t rest = depth - step * kDepth;
+    const int64_t k = step * kDepth;
     for (int64_t col = first; col < first + cols; col += kPanel) {
-      BF16* to = panel + ((col - first) / kPanel * steps + step) * 2 * kTile;
+      BF16* to = panel + ((col - first) / kPanel * steps + step) * kStep;
       if (s.trans_b) {
-        pack_columns_transposed(b + col * s.ldb + at, s.ldb, s.n - col, rest, to);
+        pack_columns_transposed(b + col * s.ldb + k, s.ldb, s.n - col, s.k - k, to);
       } else {
-        pack_columns(b + at * s.ldb + col, s.ldb, s.n - col, rest, order, to);
+        pack_columns(b + k * s.ldb + col, s.ldb, s.n - col, s.k - k, order, to);
       }
     }
   }
 }
+
+// What a thread keeps for its products.
+struct Workspace {
+  Memory<BF16> block;
+  Memory<BF16> chunk;
+  Memory<float> partial;
+};
+
+// One product. A block of lines takes panel after panel while it is near, kInner of k at a time,
+// and all lines a chunk of columns, which is packed first unless B is.
+class Product {
+ public:
+  Product(const AmxProduct& p, const PairOrder& order, Workspace& memory)
+      : p_(p), s_(p.shape), order_(order) {
+    const int64_t passes = std::max<int64_t>(1, (s_.k + kInner - 1) / kInner);
+    inner_ = std::max<int64_t>(1, steps_of((s_.k + passes - 1) / passes)) * kDepth;
+    column_ = steps_of(s_.k) * kDepth;
+    rank_steps_ = steps_of_ranks(p.low_rank.rank);
+    const int64_t all = (s_.n + kPanel - 1) / kPanel;
+    int64_t panels = all;
+    if (!s_.b_is_packed) {
+      // Columns that one block of lines uses once are multiplied as soon as they are packed.
+      const bool once = s_.trans_b && s_.m <= kBlock;
+      panels = once ? 1 : std::clamp(kChunkPack / (column_ * kPanel + 1), int64_t{1}, all);
+    }
+    chunk_ = panels * kPanel;
+    lines_ = memory.block.take((inner_ / kDepth + rank_steps_) * kStep);
+    lines_of_u_ = lines_ + inner_ / kDepth * kStep;
+    panels_of_v_ =
+        memory.chunk.take(panels * (rank_steps_ * kStep + (s_.b_is_packed ? 0 : column_ * kPanel)));
+    panels_ = panels_of_v_ + panels * rank_steps_ * kStep;
+    if (s_.output != DType::kF32 && passes > 1) partial_ = memory.partial.take(kBlock * s_.n);
+  }
+
+  void run() {
+    for (int64_t first = 0; first < s_.n; first += chunk_) {
+      const int64_t end = std::min(s_.n, first + chunk_);
+      if (!s_.b_is_packed) pack(s_, p_.b, first, end - first, order_, panels_);
+      for (int64_t col = first; rank_steps_ > 0 && col < end; col += kPanel) {
+        pack_panel_of_v(p_.low_rank, col, s_.n - col, order_, panel_of_v(col - first));
+      }
+      for (int64_t line = 0; line < s_.m; line += kBlock) multiply(line, first, end);
+    }
+  }
+
+ private:
+  BF16* panel_of_v(int64_t col) const { return panels_of_v_ + col / kPanel * rank_steps_ * kStep; }
+
+  // Lines [line, line + kBlock) of C, columns [first, end).
+  void multiply(int64_t line, int64_t first, int64_t end) {
+    if (rank_steps_ > 0) pack_block_of_u(p_.low_rank, line, s_.m, lines_of_u_);
+    Ends ends;
+    if (p_.addend != nullptr) ends.from = p_.addend + line * p_.ld_addend;
+    ends.ld_from = p_.ld_addend;
+    for (int64_t k = 0; k == 0 || k < s_.k; k += inner_) {
+      const bool last = k + inner_ >= s_.k;
+      if (last && p_.plus != nullptr) ends.plus = p_.plus + line * p_.ld_plus;
+      ends.ld_plus = p_.ld_plus;
+      ends.wide = partial_;  // sums that take more passes wait in f32
+      ends.ld_to = s_.n;
+      if (last || s_.output == DType::kF32) {
+        const bool is_f32 = s_.output == DType::kF32;
+        ends.wide = is_f32 ? static_cast<float*>(p_.c) + line * s_.ldc : nullptr;
+        ends.narrow = is_f32 ? nullptr : static_cast<BF16*>(p_.c) + line * s_.ldc;
+        ends.ld_to = s_.ldc;
+      }
+      const int64_t depth = std::min(inner_, s_.k - k);
+      const Block block = block_of_a(line, k, depth);
+      const BF16* panel = (s_.b_is_packed ? p_.b + first * column_ : panels_) + k * kPanel;
+      Sums sums(std::min(kBlock, s_.m - line), s_.n, ends);
+      for (int64_t col = first; col < end; col += kPanel, panel += column_ * kPanel) {
+        sums.start(col);
+        sums.add(block, panel, steps_of(depth), col);
+        if (last && rank_steps_ > 0) {
+          sums.add({lines_of_u_}, panel_of_v(col - first), rank_steps_, col);
+        }
+        sums.finish(col);
+      }
+      ends.from = ends.wide;
+      ends.ld_from = ends.ld_to;
+    }
+  }
+
+  // k from `k` on. Lines are packed when they must be transposed or filled up with zeros, or lie so
+  // that they are slow to read.
+  Block block_of_a(int64_t line, int64_t k, int64_t depth) const {
+    const BF16* a = p_.a + k * (s_.trans_a ? s_.lda : 1);
+    const BF16* there = a + line * s_.lda;
+    const bool is_whole = line + kBlock <= s_.m && depth % kDepth == 0;
+    const bool is_aligned = s_.lda % kDepth == 0 && reinterpret_cast<uintptr_t>(there) % 64 == 0;
+    const bool is_near = s_.lda % kSameSets != 0 && s_.lda < kFarApart;
+    if (!s_.trans_a && is_whole && is_aligned && is_near) {
+      return {there, s_.lda * static_cast<int64_t>(sizeof(BF16)), kLines * s_.lda, kDepth};
+    }
+    pack_block(s_, a, line, depth, order_, lines_);
+    return {lines_};
+  }
+
+  const AmxProduct& p_;
+  const GemmShape& s_;
+  const PairOrder& order_;
+  int64_t inner_;       // k of a pass
+  int64_t column_;      // numbers that a packed column takes
+  int64_t chunk_;       // columns
+  int64_t rank_steps_;  // of the low-rank term
+  BF16* lines_;
+  BF16* lines_of_u_;
+  BF16* panels_of_v_;
+  BF16* panels_;
+  float* partial_ = nullptr;
+};
 
 }  // namespace
 
 void amx_pack(const GemmShape& s, const BF16* b, BF16* to) {
   static const PairOrder order;
-  pack(s, b, 0, 0, s.n, s.k, order, to);
+  pack(s, b, 0, s.n, order, to);
 }
 
 void amx_product(const AmxProduct& p) {
   static const TileConfig config;
   static const PairOrder order;
-  thread_local Memory<BF16> memory_of_a;
-  thread_local Memory<BF16> memory_of_u;
-  thread_local Memory<BF16> memory_of_v;
-  thread_local Memory<BF16> memory_of_panel;
-  thread_local Memory<float> memory_of_sums;
-  const GemmShape& s = p.shape;
-  // B stored [k, n] is packed whole, line by line, where it can be: long sums take smaller passes.
-  const bool long_passes = s.b_is_packed || s.trans_b || s.k <= kInner;
-  const int64_t reach = long_passes ? kInner : kInner / 2;
-  const int64_t passes = std::max<int64_t>(1, (s.k + reach - 1) / reach);
-  const int64_t inner = std::max<int64_t>(1, steps_of((s.k + passes - 1) / passes)) * kDepth;
-  Lines u;
-  if (p.low_rank.rank > 0) u = lines_of_u(p.low_rank, s.m, memory_of_u);
-  const bool whole = !s.b_is_packed && !s.trans_b && inner * s.n <= kWholePack;
-  const int64_t panels = s.b_is_packed ? 0 : whole ? (s.n + kPanel - 1) / kPanel : 1;
-  BF16* all = memory_of_panel.take((panels * inner / kDepth + u.num_steps) * 2 * kTile);
+  thread_local Workspace memory;
+  Product product(p, order, memory);
   _tile_loadconfig(&config);
-  Ends ends;
-  ends.from = p.addend;
-  ends.ld_from = p.ld_addend;
-  for (int64_t k = 0; k == 0 || k < s.k; k += inner) {
-    const bool last = k + inner >= s.k;
-    ends.ld_to = s.ldc;
-    ends.wide = s.output == DType::kF32 ? static_cast<float*>(p.c) : nullptr;
-    ends.narrow = s.output == DType::kF32 ? nullptr : static_cast<BF16*>(p.c);
-    if (!last && ends.wide == nullptr) {
-      // Sums that take more passes wait in f32.
-      ends.wide = memory_of_sums.take(s.m * s.n);
-      ends.ld_to = s.n;
-    }
-    const int64_t depth = std::min(inner, s.k - k);
-    const Lines lines = lines_of_a(s, p.a + k * (s.trans_a ? s.lda : 1), depth, order, memory_of_a);
-    Sums sums(s.m, s.n, ends);
-    PanelPrefetch later(s, p.b, k, depth);
-    if (whole) pack(s, p.b, k, 0, s.n, depth, order, all);
-    for (int64_t col = 0; col < s.n; col += kPanel) {
-      const BF16* panel = all + (whole ? col / kPanel * lines.num_steps * 2 * kTile : 0);
-      if (s.b_is_packed) {
-        panel = p.b + col * steps_of(s.k) * kDepth + k * kPanel;
-      } else if (!whole) {
-        pack(s, p.b, k, col, kPanel, depth, order, all);
-      }
-      BF16* panel_of_v = all + panels * lines.num_steps * 2 * kTile;
-      const bool adds_low_rank = last && u.num_steps > 0;
-      if (adds_low_rank) {
-        pack_columns_of_v(p.low_rank, col, s.n - col, order, memory_of_v, panel_of_v);
-      }
-      const bool has_later = !whole && col + 2 * kPanel <= s.n;
-      if (has_later) later.start(col + kPanel);
-      for (int64_t line = 0; line < s.m; line += 2 * kLines) {
-        if (has_later) later.next();
-        sums.start(line, col);
-        sums.add(lines, panel, line, col);
-        if (adds_low_rank) sums.add(u, panel_of_v, line, col);
-        sums.finish(line, col);
-      }
-    }
-    ends.from = ends.wide;
-    ends.ld_from = ends.ld_to;
-  }
+  product.run();
   _tile_release();
 }
 

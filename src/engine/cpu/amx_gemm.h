@@ -20,8 +20,9 @@ struct LowRankTerm {
   int64_t rank = 0;
 };
 
-// C = op(A) op(B) + addend + U V. The addend is f32 [m, n] with leading dimension ld_addend, or
-// null, and may be C itself.
+// C = (op(A) op(B) + addend + U V) + plus. The addend, from which the sums start, and plus, which
+// is added to them at the end, are f32 [m, n] with leading dimensions of their own, or null, and
+// may be C itself.
 struct AmxProduct {
   GemmShape shape;  // of C, A and B; `accumulate` is not looked at
   const BF16* a = nullptr;
@@ -29,6 +30,8 @@ struct AmxProduct {
   void* c = nullptr;
   const float* addend = nullptr;
   int64_t ld_addend = 0;
+  const float* plus = nullptr;
+  int64_t ld_plus = 0;
   LowRankTerm low_rank;
 };
 

@@ -111,14 +111,19 @@ inline void pack_columns_transposed(const BF16* b, int64_t ld, int64_t count, in
   }
 }
 
+// Two lines of k, 32 columns each, as a line of either tile of a panel's step.
+inline void store_pairs(__m512i even, __m512i odd, const PairOrder& order, BF16* to) {
+  _mm512_store_si512(to, _mm512_permutex2var_epi16(even, order.lower, odd));
+  _mm512_store_si512(to + kTile, _mm512_permutex2var_epi16(even, order.upper, odd));
+}
+
 // The same from B stored [k, n].
 inline void pack_columns(const BF16* b, int64_t ld, int64_t count, int64_t depth,
                          const PairOrder& order, BF16* to) {
   for (int64_t p = 0; p < kPairs; ++p) {
-    const __m512i even = load_line(b + 2 * p * ld, 2 * p < depth ? count : 0);
-    const __m512i odd = load_line(b + (2 * p + 1) * ld, 2 * p + 1 < depth ? count : 0);
-    _mm512_store_si512(to + p * kDepth, _mm512_permutex2var_epi16(even, order.lower, odd));
-    _mm512_store_si512(to + kTile + p * kDepth, _mm512_permutex2var_epi16(even, order.upper, odd));
+    store_pairs(load_line(b + 2 * p * ld, 2 * p < depth ? count : 0),
+                load_line(b + (2 * p + 1) * ld, 2 * p + 1 < depth ? count : 0), order,
+                to + p * kDepth);
   }
 }
 
@@ -127,15 +132,28 @@ inline __m256i narrow(__m512 x) {
   return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
 }
 
-// Splits f32 numbers into rounded ones and what rounding left.
+// The first `count` of up to 16 numbers, zeros after them.
+inline __m512 load_floats(const float* from, int64_t count) {
+  const int64_t lanes = std::clamp<int64_t>(count, 0, kLines);
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << lanes) - 1), from);
+}
+
+// Numbers rounded, and what rounding left.
+struct Halves {
+  __m256i rounded;
+  __m256i rest;
+};
+inline Halves split(__m512 x) {
+  const __m256i rounded = narrow(x);
+  const __m512 wide = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16));
+  return {rounded, narrow(_mm512_sub_ps(x, wide))};
+}
 inline void split(const float* x, int64_t count, BF16* rounded, BF16* rest) {
   for (int64_t i = 0; i < count; i += kLines) {
     const auto mask = static_cast<__mmask16>((1U << std::min(kLines, count - i)) - 1);
-    const __m512 exact = _mm512_maskz_loadu_ps(mask, x + i);
-    const __m256i high = narrow(exact);
-    const __m512 wide = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
-    _mm256_mask_storeu_epi16(rounded + i, mask, high);
-    _mm256_mask_storeu_epi16(rest + i, mask, narrow(_mm512_sub_ps(exact, wide)));
+    const Halves halves = split(load_floats(x + i, count - i));
+    _mm256_mask_storeu_epi16(rounded + i, mask, halves.rounded);
+    _mm256_mask_storeu_epi16(rest + i, mask, halves.rest);
   }
 }
 

@@ -104,10 +104,16 @@ void LinearOp<T>::forward_tile_amx(Exec& exec, const Tile& t, const RightSides& 
   p.b = static_cast<const BF16*>(weights.of(Pass::kForward, t.spec, t.col, p.shape));
   p.low_rank = low_rank_term(exec, t.spec, t.first, t.col);
   const bool is_scaled = spec.lora != nullptr && spec.lora->dora != nullptr;
-  if (!is_scaled && spec.bias == nullptr && !residual_.valid()) {
-    p.shape.ldc = n;
-    p.shape.output = DType::kBF16;
-    p.c = exec.data<BF16>(outputs_[t.spec]) + t.first * n + t.col;
+  if (!is_scaled && spec.bias == nullptr) {
+    const int64_t at = t.first * n + t.col;
+    p.shape.ldc = p.ld_plus = n;
+    if (residual_.valid()) {
+      p.plus = exec.data<float>(residual_) + at;
+      p.c = exec.data<float>(outputs_[t.spec]) + at;
+    } else {
+      p.shape.output = DType::kBF16;
+      p.c = exec.data<BF16>(outputs_[t.spec]) + at;
+    }
     amx_product(p);
     return;
   }

@@ -108,9 +108,9 @@ void LinearOp<T>::for_tiles(Exec& exec, Pass pass, const TileBody& body) const {
       pack(exec, pass, {all.data() + begin, end - begin}, weights);
     }
     std::vector<Tile> tasks;
-    for (int64_t first = 0; first < exec.tokens(); first += tiles.tokens) {
-      const int64_t count = std::min(tiles.tokens, exec.tokens() - first);
-      for (size_t i = begin; i < end; ++i) {
+    for (size_t i = begin; i < end; ++i) {
+      for (int64_t first = 0; first < exec.tokens(); first += tiles.tokens) {
+        const int64_t count = std::min(tiles.tokens, exec.tokens() - first);
         tasks.push_back({all[i].spec, first, count, all[i].col, all[i].cols});
       }
     }
