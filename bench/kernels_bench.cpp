@@ -43,7 +43,7 @@ void add(const std::string& name, IsaTier tier, int64_t numbers, Body body) {
 
 bool register_all() {
   for (const IsaTier tier : supported_isa_tiers()) {
-    if (tier > IsaTier::kAvx512) continue;  // they share its kernels
+    if (tier > IsaTier::kAvx512Bf16) continue;  // which share its kernels
     add("rmsnorm", tier, kCols, [](const Kernels& k, Buffers& b) {
       k.bf16.rmsnorm(b.x.data(), b.w.data(), 1e-5f, kCols, b.a.data());
     });

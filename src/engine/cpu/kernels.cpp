@@ -13,8 +13,12 @@ extern const Kernels kTable;
 namespace tier_avx512 {
 extern const Kernels kTable;
 }
+namespace tier_avx512_bf16 {
+extern const Kernels kTable;
+}
 
 const Kernels& kernels(IsaTier tier) {
+  if (tier >= IsaTier::kAvx512Bf16) return tier_avx512_bf16::kTable;
   if (tier >= IsaTier::kAvx512) return tier_avx512::kTable;
   return tier == IsaTier::kAvx2 ? tier_avx2::kTable : tier_scalar::kTable;
 }

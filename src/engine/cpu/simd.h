@@ -35,9 +35,25 @@ inline UVec bf16_bits(Vec v) {
   const UVec is_nan = (UVec)((bits & 0x7fffffffU) > 0x7f800000U);
   return (rounded & ~is_nan) | (quiet & is_nan);
 }
+#if defined(__AVX512F__)
+inline __m256i narrowed(Vec v) {
+#if defined(__AVX512BF16__)
+  // The instruction makes subnormal numbers zero.
+  constexpr int kSubnormal = 0x20;
+  if (__builtin_expect(_mm512_fpclass_ps_mask((__m512)v, kSubnormal) == 0, 1)) {
+    return (__m256i)_mm512_cvtneps_pbh((__m512)v);
+  }
+#endif
+  return _mm512_cvtepi32_epi16((__m512i)bf16_bits(v));
+}
+inline void store(BF16* p, Vec v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrowed(v));
+}
+#else
 inline void store(BF16* p, Vec v) {
   store_u16(&p->bits, bf16_bits(v));
 }
+#endif
 
 inline float load1(const float* p) {
   return *p;
@@ -113,8 +129,7 @@ inline void store_tail(float* p, Vec v, int64_t n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
 }
 inline void store_tail(BF16* p, Vec v, int64_t n) {
-  const __m256i bits = _mm512_cvtepi32_epi16((__m512i)bf16_bits(v));
-  _mm256_mask_storeu_epi16(p, first_lanes(n), bits);
+  _mm256_mask_storeu_epi16(p, first_lanes(n), narrowed(v));
 }
 #elif defined(__AVX2__)
 inline __m256i first_lanes(int64_t n) {
@@ -151,10 +166,14 @@ inline float max_lane(Vec v) {
 // polynomial 1 + r + r^2 q(r), q interpolating at Chebyshev points (relative error 2^-26); below 2
 // ulp in all. Below -87.3 the result is 0, above 88 it saturates; NaN stays NaN.
 inline Vec exp(Vec x) {
+#if defined(__AVX512F__)
+  const __mmask16 is_some = _mm512_cmp_ps_mask((__m512)x, (__m512)splat(-87.3f), _CMP_NLT_UQ);
+#else
   const IVec given = (IVec)x;
   const IVec is_nan = (IVec)((given & 0x7fffffff) > 0x7f800000);
   const IVec underflow = (IVec)(x < splat(-87.3f));
-  x = min(max(x, splat(-87.3f)), splat(88.0f));
+#endif
+  x = min(splat(88.0f), max(splat(-87.3f), x));
   const Vec shifter = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Vec shifted = fma(x, splat(1.44269504088896341f), shifter);
   const Vec n = shifted - shifter;
@@ -167,9 +186,13 @@ inline Vec exp(Vec x) {
   p = fma(p, r, splat(0.5f));
   p = fma(p, r, splat(1.0f));
   p = fma(p, r, splat(1.0f));
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_scalef_ps(is_some, (__m512)p, (__m512)n);
+#else
   const IVec exponent = ((IVec)shifted - (IVec)shifter) << 23;
   const IVec scaled = (IVec)p + exponent;
   return (Vec)((scaled & ~(underflow | is_nan)) | (given & is_nan));
+#endif
 }
 
 // tanh(x): x + x^3 q(x^2) for |x| < 0.625, q of degree 5 interpolating at Chebyshev points
