@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "engine/cpu/isa.h"
 #include "engine/numbers.h"
@@ -23,18 +24,27 @@ double at(const std::vector<float>& x, int64_t i) {
   return static_cast<double>(x[static_cast<size_t>(i)]);
 }
 
+// The numbers on a boundary of 64 bytes, as activations lie.
+Tensor aligned(const std::vector<BF16>& numbers) {
+  Tensor copy = Tensor::zeros({static_cast<int64_t>(numbers.size())}, DType::kBF16);
+  std::memcpy(copy.mutable_data(), numbers.data(), numbers.size() * sizeof(BF16));
+  return copy;
+}
+
 // The product's sum is f32 over k; halves of factors keep 16 bits of them: 2^-16 of a term of rank.
-TEST_F(AmxGemm, AddsAnAddendAndALowRankTerm) {
+TEST_F(AmxGemm, AddsWhatComesBeforeAndAfterTheSumAndALowRankTerm) {
   struct Case {
     int64_t m, n, k, rank;
-    bool trans_b, narrow, adds;
+    bool trans_b, narrow, adds, adds_after;
   };
-  for (const Case& c : {Case{64, 96, 64, 8, true, false, true},
-                        {33, 50, 40, 8, true, true, false},
-                        {16, 32, 2100, 3, false, true, true},
-                        {48, 64, 96, 64, false, false, true},
-                        {100, 40, 1500, 16, true, true, false},
-                        {7, 5, 32, 1, true, false, true}}) {
+  for (const Case& c : {Case{64, 96, 64, 8, true, false, true, false},
+                        {33, 50, 40, 8, true, true, false, true},
+                        {16, 32, 2100, 3, false, true, true, true},
+                        {48, 64, 96, 64, false, false, true, true},
+                        {100, 40, 1500, 16, true, true, false, false},
+                        {64, 96, 1024, 20, true, true, true, false},
+                        {96, 70, 800, 33, false, false, false, true},
+                        {7, 5, 32, 1, true, false, true, true}}) {
     const auto a = narrowed(numbers(c.m * c.k, 1));
     const auto b = narrowed(numbers(c.n * c.k, 2));
     const auto wide_a = widened(a);
@@ -42,6 +52,8 @@ TEST_F(AmxGemm, AddsAnAddendAndALowRankTerm) {
     const auto u = numbers(c.m * c.rank, 3);
     const auto v = numbers(c.rank * c.n, 4);
     const auto addend = numbers(c.m * c.n, 5);
+    const auto plus = numbers(c.m * c.n, 11);
+    const Tensor lines = aligned(a);
     AmxProduct p;
     p.shape.m = c.m;
     p.shape.n = p.shape.ldc = c.n;
@@ -49,12 +61,16 @@ TEST_F(AmxGemm, AddsAnAddendAndALowRankTerm) {
     p.shape.trans_b = c.trans_b;
     p.shape.ldb = c.trans_b ? c.k : c.n;
     p.shape.output = c.narrow ? DType::kBF16 : DType::kF32;
-    p.a = a.data();
+    p.a = lines.bf16();
     p.b = b.data();
     p.low_rank = {u.data(), c.rank, v.data(), c.n, c.rank};
     if (c.adds) {
       p.addend = addend.data();
       p.ld_addend = c.n;
+    }
+    if (c.adds_after) {
+      p.plus = plus.data();
+      p.ld_plus = c.n;
     }
     std::vector<float> sums(static_cast<size_t>(c.m * c.n));
     std::vector<BF16> rounded(sums.size());
@@ -65,6 +81,7 @@ TEST_F(AmxGemm, AddsAnAddendAndALowRankTerm) {
     for (int64_t i = 0; i < c.m; ++i) {
       for (int64_t j = 0; j < c.n; ++j) {
         double exact = c.adds ? at(addend, i * c.n + j) : 0;
+        if (c.adds_after) exact += at(plus, i * c.n + j);
         double size = 0;
         for (int64_t x = 0; x < c.k; ++x) {
           exact += at(wide_a, i * c.k + x) * at(wide_b, c.trans_b ? j * c.k + x : x * c.n + j);
@@ -80,6 +97,32 @@ TEST_F(AmxGemm, AddsAnAddendAndALowRankTerm) {
       }
     }
   }
+}
+
+TEST_F(AmxGemm, GivesTheSameBitsWhereverTheyGoAndLinesLie) {
+  constexpr int64_t kSize = 96;
+  constexpr int64_t kDepth = 800;
+  const auto a = narrowed(numbers(kSize * kDepth + 1, 12));
+  const auto b = narrowed(numbers(kSize * kDepth, 13));
+  const auto c_of = [&](const BF16* lines, bool past_caches) {
+    Tensor c = Tensor::zeros({kSize, kSize}, DType::kBF16);
+    AmxProduct p;
+    p.shape.m = p.shape.n = p.shape.ldc = kSize;
+    p.shape.k = p.shape.lda = p.shape.ldb = kDepth;
+    p.shape.trans_b = true;
+    p.shape.output = DType::kBF16;
+    p.a = lines;
+    p.b = b.data();
+    p.c = c.mutable_data();
+    p.past_caches = past_caches;
+    amx_product(p);
+    return std::vector<BF16>(c.bf16(), c.bf16() + kSize * kSize);
+  };
+  const Tensor on_boundary = aligned({a.begin() + 1, a.end()});
+  const Tensor beside = aligned(a);
+  const std::vector<BF16> expected = c_of(on_boundary.bf16(), false);
+  EXPECT_TRUE(same_bytes(expected, c_of(on_boundary.bf16(), true)));
+  EXPECT_TRUE(same_bytes(expected, c_of(beside.bf16() + 1, false)));
 }
 
 TEST_F(AmxGemm, ProjectsOnAFactorOfLowRank) {

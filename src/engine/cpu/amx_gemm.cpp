@@ -3,9 +3,10 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "engine/cpu/amx_pack.h"
+#include "engine/cpu/amx_rank_pack.h"
 
 namespace dlm {
 
@@ -13,13 +14,10 @@ namespace {
 
 using namespace amx;
 
-constexpr int64_t kBlock = 2 * kLines;      // lines of C that are summed together
 constexpr int64_t kInner = 384;             // k that is summed at a time: lines and panel fit in L1
 constexpr int64_t kChunkPack = 640 * 1024;  // numbers of B that are packed at once, 1.25 MiB
 constexpr int64_t kSameSets = 1024;         // lines so far apart push each other out of L1
 constexpr int64_t kFarApart = 16384;        // and these are each on a page of its own
-constexpr int64_t kRanks = 16;              // of a low-rank term that are packed together
-constexpr int64_t kStep = 2 * kTile;        // numbers of a block or a panel for 32 k
 
 // Eight tiles of 16 lines of 64 bytes: 0 to 3 sum C, 4 and 5 hold A, 6 and 7 hold B.
 struct alignas(64) TileConfig {
@@ -52,63 +50,6 @@ void pack_block(const GemmShape& s, const BF16* a, int64_t line, int64_t depth,
   }
 }
 
-// The low-rank term as a product of bf16 matrices: for every 16 ranks, or those that are left, k
-// are U rounded, its rest, U rounded, its rest, beside V rounded, V rounded, its rest, its rest.
-int64_t steps_of_ranks(int64_t rank) {
-  return rank / kRanks * steps_of(4 * kRanks) + steps_of(4 * (rank % kRanks));
-}
-
-// A block of U's lines.
-void pack_block_of_u(const LowRankTerm& term, int64_t line, int64_t m, BF16* to) {
-  for (int64_t first = 0; first < term.rank; first += kRanks) {
-    const int64_t ranks = std::min(kRanks, term.rank - first);
-    for (int64_t step = 0; step < steps_of(4 * ranks); ++step, to += kStep) {
-      alignas(64) uint16_t places[kDepth];
-      uint32_t filled = 0;
-      for (int64_t j = 0; j < kDepth; ++j) {
-        const int64_t k = step * kDepth + j;
-        places[j] = static_cast<uint16_t>(k % ranks + k / ranks % 2 * kRanks);
-        filled |= static_cast<uint32_t>(k < 4 * ranks) << j;
-      }
-      const __m512i order = _mm512_load_si512(places);
-      for (int64_t i = 0; i < kBlock; ++i) {
-        const float* u = term.u + (line + i) * term.ldu + first;
-        const Halves parts = split(load_floats(u, line + i < m ? ranks : 0));
-        const __m512i both =
-            _mm512_inserti64x4(_mm512_castsi256_si512(parts.rounded), parts.rest, 1);
-        _mm512_store_si512(to + i * kDepth, _mm512_maskz_permutexvar_epi16(filled, order, both));
-      }
-    }
-  }
-}
-
-// Columns [0, count) of V from `col` on, at most a panel.
-void pack_panel_of_v(const LowRankTerm& term, int64_t col, int64_t count, const PairOrder& order,
-                     BF16* to) {
-  for (int64_t first = 0; first < term.rank; first += kRanks) {
-    const int64_t ranks = std::min(kRanks, term.rank - first);
-    __m512i rounded[kRanks];
-    __m512i rest[kRanks];
-    for (int64_t r = 0; r < ranks; ++r) {
-      const float* v = term.v + (first + r) * term.ldv + col;
-      const Halves left = split(load_floats(v, count));
-      const Halves right = split(load_floats(v + kLines, count - kLines));
-      rounded[r] = _mm512_inserti64x4(_mm512_castsi256_si512(left.rounded), right.rounded, 1);
-      rest[r] = _mm512_inserti64x4(_mm512_castsi256_si512(left.rest), right.rest, 1);
-    }
-    const auto row = [&](int64_t k) {
-      if (k >= 4 * ranks) return _mm512_setzero_si512();
-      return k < 2 * ranks ? rounded[k % ranks] : rest[k % ranks];
-    };
-    const int64_t steps = steps_of(4 * ranks);
-    for (int64_t pair = 0; pair < steps * kPairs; ++pair) {
-      BF16* line = to + pair / kPairs * kStep + pair % kPairs * kDepth;
-      store_pairs(row(2 * pair), row(2 * pair + 1), order, line);
-    }
-    to += steps * kStep;
-  }
-}
-
 // Where the sums of a block of lines start from and where they go: f32 in both, or bf16 at the end.
 // `plus` is added to what is whole.
 struct Ends {
@@ -119,6 +60,7 @@ struct Ends {
   float* wide = nullptr;
   BF16* narrow = nullptr;
   int64_t ld_to = 0;
+  bool past_caches = false;
 };
 
 // Sums of two by two tiles of C, or of fewer at its edges.
@@ -229,9 +171,18 @@ class Sums {
         _mm512_mask_storeu_ps(ends_.wide + at + kLines, static_cast<__mmask16>(mask >> kLines),
                               line.right);
       } else {
-        const __m512bh both = _mm512_cvtne2ps_pbh(line.right, line.left);
-        _mm512_mask_storeu_epi16(ends_.narrow + at, mask, reinterpret_cast<__m512i>(both));
+        store(ends_.narrow + at, mask, _mm512_cvtne2ps_pbh(line.right, line.left));
       }
+    }
+  }
+
+  void store(BF16* to, __mmask32 mask, __m512bh x) const {
+    const auto bits = reinterpret_cast<__m512i>(x);
+    const bool is_cache_line = mask == ~__mmask32{0} && reinterpret_cast<uintptr_t>(to) % 64 == 0;
+    if (ends_.past_caches && is_cache_line) {
+      _mm512_stream_si512(reinterpret_cast<__m512i*>(to), bits);
+    } else {
+      _mm512_mask_storeu_epi16(to, mask, bits);
     }
   }
 
@@ -320,8 +271,10 @@ class Product {
     Ends ends;
     if (p_.addend != nullptr) ends.from = p_.addend + line * p_.ld_addend;
     ends.ld_from = p_.ld_addend;
-    for (int64_t k = 0; k == 0 || k < s_.k; k += inner_) {
-      const bool last = k + inner_ >= s_.k;
+    const auto [from_k, to_k] = range_of_k(line);
+    if (s_.triangle == Triangle::kOutput) end = std::min(end, line + kBlock + s_.diagonal);
+    for (int64_t k = from_k; k == from_k || k < to_k; k += inner_) {
+      const bool last = k + inner_ >= to_k;
       if (last && p_.plus != nullptr) ends.plus = p_.plus + line * p_.ld_plus;
       ends.ld_plus = p_.ld_plus;
       ends.wide = partial_;  // sums that take more passes wait in f32
@@ -332,7 +285,8 @@ class Product {
         ends.narrow = is_f32 ? nullptr : static_cast<BF16*>(p_.c) + line * s_.ldc;
         ends.ld_to = s_.ldc;
       }
-      const int64_t depth = std::min(inner_, s_.k - k);
+      ends.past_caches = last && p_.past_caches;
+      const int64_t depth = std::min(inner_, to_k - k);
       const Block block = block_of_a(line, k, depth);
       const BF16* panel = (s_.b_is_packed ? p_.b + first * column_ : panels_) + k * kPanel;
       Sums sums(std::min(kBlock, s_.m - line), s_.n, ends);
@@ -347,6 +301,18 @@ class Product {
       ends.from = ends.wide;
       ends.ld_from = ends.ld_to;
     }
+  }
+
+  // Where a block of op(A) is not zero, in whole tiles.
+  std::pair<int64_t, int64_t> range_of_k(int64_t line) const {
+    int64_t from = 0;
+    int64_t to = s_.k;
+    if (s_.triangle == Triangle::kLowerLeft) {
+      to = std::min(to, steps_of(line + kBlock + s_.diagonal) * kDepth);
+    } else if (s_.triangle == Triangle::kUpperLeft) {
+      from = std::clamp<int64_t>((line - s_.diagonal) / kDepth * kDepth, 0, s_.k / kDepth * kDepth);
+    }
+    return {from, to};
   }
 
   // k from `k` on. Lines are packed when they must be transposed or filled up with zeros, or lie so
@@ -393,6 +359,7 @@ void amx_product(const AmxProduct& p) {
   _tile_loadconfig(&config);
   product.run();
   _tile_release();
+  if (p.past_caches) _mm_sfence();  // such stores are in no order
 }
 
 }  // namespace dlm

@@ -32,6 +32,7 @@ struct AmxProduct {
   int64_t ld_addend = 0;
   const float* plus = nullptr;
   int64_t ld_plus = 0;
+  bool past_caches = false;  // C in bf16 goes to memory, since it is read after much else
   LowRankTerm low_rank;
 };
 

@@ -17,6 +17,8 @@ inline constexpr int64_t kPairs = 16;  // pairs of k in a line of 64 bytes
 inline constexpr int64_t kDepth = 32;  // k of one tile
 inline constexpr int64_t kPanel = 32;  // columns of B that are packed together: two tiles
 inline constexpr int64_t kTile = kLines * kDepth;
+inline constexpr int64_t kBlock = 2 * kLines;  // lines of C that are summed together
+inline constexpr int64_t kStep = 2 * kTile;    // numbers of a block or a panel for 32 k
 
 // Tiles that `depth` k take.
 inline int64_t steps_of(int64_t depth) {

@@ -107,6 +107,7 @@ void LinearOp<T>::forward_tile_amx(Exec& exec, const Tile& t, const RightSides& 
   if (!is_scaled && spec.bias == nullptr) {
     const int64_t at = t.first * n + t.col;
     p.shape.ldc = p.ld_plus = n;
+    p.past_caches = leaves_caches(exec, all_out());
     if (residual_.valid()) {
       p.plus = exec.data<float>(residual_) + at;
       p.c = exec.data<float>(outputs_[t.spec]) + at;

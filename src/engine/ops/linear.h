@@ -31,6 +31,8 @@ inline constexpr int64_t kF32TileCols = 640;
 static_assert(kF32TileTokens * kF32TileCols <= kTileTokens * kTileCols);
 inline constexpr int64_t kMinTileCols = 128;  // below, packing the tokens shows
 inline constexpr int64_t kDropBlock = 64;
+// Two second caches: writing more than that past them is faster, less is slower.
+inline constexpr int64_t kCachedBytes = int64_t{4} << 20;
 
 // Rows that a task multiplies with a few tokens, of weights with `in` columns and `outs` rows: not
 // much more than 128 Ki weights, so that no worker waits long for another's last task, and as many
@@ -219,6 +221,15 @@ class LinearOp : public Op {
   static constexpr DType kType = sizeof(T) == sizeof(float) ? DType::kF32 : DType::kBF16;
 
   int64_t out(size_t i) const { return specs_[i].weight->value.dim(0); }
+  int64_t all_out() const {
+    int64_t all = 0;
+    for (size_t i = 0; i < specs_.size(); ++i) all += out(i);
+    return all;
+  }
+  // Whether lines of `cols` numbers are too much to stay near until they are read.
+  static bool leaves_caches(Exec& exec, int64_t cols) {
+    return exec.tokens() * cols * static_cast<int64_t>(sizeof(T)) >= kCachedBytes;
+  }
   Tiling tiling(Exec& exec, Pass pass) const;
   std::vector<Chunk> chunks(Pass pass, const Tiling& tiles) const;
   // Calls body for all tiles of a pass, each on some worker with the worker's memory.

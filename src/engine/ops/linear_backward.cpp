@@ -142,6 +142,7 @@ void LinearOp<T>::backward_input_tile_amx(Exec& exec, const Tile& t, const Right
     p.shape.output = ends_here ? DType::kBF16 : DType::kF32;
     p.shape.ldc = ends_here ? in_ : t.cols;
     p.c = ends_here ? static_cast<void*>(to) : memory;
+    p.past_caches = ends_here && leaves_caches(exec, in_);
     amx_product(p);
   }
   if (!any_mask) return;

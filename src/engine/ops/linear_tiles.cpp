@@ -66,11 +66,7 @@ Tiling LinearOp<T>::tiling(Exec& exec, Pass pass) const {
   } else {
     return tiles;  // oneDNN is not known to sum alike in a product of fewer columns
   }
-  int64_t all = in_;
-  if (pass == Pass::kForward) {
-    all = 0;
-    for (size_t i = 0; i < specs_.size(); ++i) all += out(i);
-  }
+  const int64_t all = pass == Pass::kForward ? all_out() : in_;
   tiles.share(exec.tokens(), all, exec.device().pool().num_threads());
   const auto panels = static_cast<int64_t>(most_slab_bytes(pass) / panel_bytes(pass));
   tiles.cols = std::min(tiles.cols, panels * kPackedCols);
